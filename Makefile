@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# shunt: build, try, test, install.  Everything built lands in build/.
+#
+#   make            build/shuntd and build/shunt
+#   make deps       install what the build and the tests need (apt, asked once)
+#   make demo       a lab of network namespaces with shuntd in the middle
+#   make check      all tests; SAN=1 runs the user-space ones under ASan and UBSan
+#   make lint       rooms, formatting, man pages, static checks
+#   make bench      ratios against the kernel and, where installed, testpmd and OVS
+#   make install    DESTDIR and PREFIX as usual; make deb for a Debian package
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+B := build
+MAKEFLAGS += --no-builtin-rules
+
+DEPS_BUILD := gcc clang llvm make pkg-config bpftool linux-libc-dev libxdp-dev libbpf-dev libmnl-dev \
+	libnl-3-dev libnl-genl-3-dev liblua5.4-dev liburcu-dev libjansson-dev libcap-ng-dev
+DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iputils-ping iputils-arping iperf3 tcpdump ethtool jq \
+	nftables python3 python3-scapy valgrind clang-format mandoc procps util-linux
+DEPS_VM := qemu-system-x86 qemu-system-common busybox-static cpio kmod
+
+CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG ?= clang
+BPFTOOL ?= /usr/sbin/bpftool
+PKGS := libxdp libbpf libmnl libnl-3.0 libnl-genl-3.0 lua5.4 liburcu-qsbr jansson libcap-ng
+
+# A second build (sanitizers, another compiler) lives beside the first: make B=build/clang CC=clang
+SAN ?=
+ifeq ($(SAN),1)
+B := build/san
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+	-Wno-unused-parameter
+CPPFLAGS_ALL = -Iswitch -Ibpf -I. -I$(B) -D_GNU_SOURCE -DSHUNT_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CFLAGS ?= -O2 -g
+CFLAGS_ALL = -std=gnu11 $(WARN) -fno-strict-aliasing -pthread $(SANFLAGS) $(PKG_CFLAGS) $(CFLAGS)
+LDFLAGS_ALL = -pthread $(SANFLAGS) $(LDFLAGS)
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+# The library is every room's .c but the two mains.
+LIB_SRC := $(filter-out switch/shuntd.c,$(wildcard switch/*.c switch/io/*.c switch/path/*.c \
+	switch/table/*.c switch/run/*.c netlink/*.c lua/*.c bpf/steer.c bpf/punt.c))
+CLI_SRC := $(wildcard switch/cli/*.c)
+BPF_SRC := $(wildcard bpf/*.bpf.c)
+UNIT_SRC := $(wildcard tests/unit/test_*.c)
+BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
+
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/%.o)
+SKEL := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h) $(B)/bpf/steer_hint.skel.h
+UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
+BPFTEST_BIN := $(BPFTEST_SRC:tests/bpf/%.c=$(B)/tests/%)
+
+.PHONY: all deps demo check lint bench install uninstall deb clean tests
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: $(B)/shuntd $(B)/shunt
+
+$(B)/shuntd: $(B)/switch/shuntd.o $(B)/libshunt.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(B)/shunt: $(CLI_OBJ) $(B)/libshunt.a
+	$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(B)/libshunt.a: $(LIB_OBJ)
+	@rm -f $@
+	ar rcs $@ $^
+
+# lua/prelude.lua and the like are compiled in as byte arrays.
+$(B)/%.o: %.c | $(SKEL)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c -o $@ $<
+
+# BPF: one object a program; steer a second time with the VLAN hint kfunc in it.
+BPF_CFLAGS := -target bpf -mcpu=v3 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter \
+	-Wno-missing-declarations -I/usr/include/$(shell $(CC) -print-multiarch 2>/dev/null)
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/bpf/steer_hint.bpf.o: bpf/steer.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -DSTEER_VLAN_HINT -MMD -MP -c -o $@ $<
+
+$(B)/bpf/%.skel.h: $(B)/bpf/%.bpf.o
+	$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+
+# Tests: one cmocka program a file, linked to everything.
+$(B)/tests/%: tests/unit/%.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a -lcmocka $(LIBS)
+
+$(B)/tests/%: tests/bpf/%.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a -lcmocka $(LIBS)
+
+tests: $(UNIT_BIN) $(BPFTEST_BIN)
+
+clean:
+	rm -rf build
+
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * shared: the contract between the BPF programs and user space. Included by both sides; only plain
+ * fixed-width types.
+ */
+#ifndef SHUNT_BPF_SHARED_H
+#define SHUNT_BPF_SHARED_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#endif
+
+#define STEER_STALE_NS (500ull * 1000 * 1000)   /* a worker that owes an answer for longer hangs */
+#define STEER_CLEAN_NS (1000ull * 1000 * 1000)  /* after a hang, how long frames pass still */
+#define STEER_VERDICTS_MAX 65536
+#define STEER_LOCALS_MAX 65536
+
+/* Why a frame went to the kernel in XDP: name as in `shunt port -s`, and what it means. */
+#define STEER_REASONS(X)                                                                   \
+	X(OFF, "off", "port is in state kernel")                                           \
+	X(NO_SOCKET, "no_socket", "queue has no socket: no daemon, or a queue not taken")  \
+	X(STALE, "stale", "worker did not answer for 500 ms, or is coming back")           \
+	X(MULTICAST, "multicast", "broadcast or multicast: the kernel floods and snoops")  \
+	X(NOT_OURS, "not_ours", "routed port, frame for another MAC")                      \
+	X(BAD_SOURCE, "bad_source", "source MAC is zero or multicast")                     \
+	X(NON_IP, "non_ip", "for us, and not IPv4 or IPv6")                                \
+	X(LOCAL, "local", "for an address of this machine")                                \
+	X(MARTIAN, "martian", "source or destination address that is never forwarded")     \
+	X(TTL, "ttl", "TTL or hop limit of 1 or less")                                     \
+	X(OPTIONS, "options", "IPv4 options, IPv6 hop-by-hop or routing header")           \
+	X(LINK_LOCAL, "link_local", "link-local or multicast IP address")                  \
+	X(TOO_LONG, "too_long", "longer than an XSK frame holds")                          \
+	X(SHORT, "short", "shorter than its headers")                                      \
+	X(VLAN, "vlan", "VLAN tag, in the frame or beside it")                             \
+	X(PARTIAL, "partial", "checksum that only the kernel can finish, or several in one") \
+	X(VERDICT, "verdict", "destination known to leave by an interface not ours")
+
+enum steer_reason {
+#define STEER_REASON_ENUM(id, name, meaning) STEER_PASS_##id,
+	STEER_REASONS(STEER_REASON_ENUM)
+#undef STEER_REASON_ENUM
+	STEER_REASON_COUNT
+};
+
+/* One per CPU and port. */
+struct steer_counters {
+	__u64 redirected;
+	__u64 redirected_bytes;
+	__u64 dropped; /* stance "drop" while stale or without a daemon */
+	__u64 passed[STEER_REASON_COUNT];
+};
+
+/* One per queue, in mapped memory, a cache line each. Times are CLOCK_MONOTONIC_COARSE ns.
+ * steer writes asked_ns: the first redirect since answered_ns. The worker writes the others. */
+struct steer_beat {
+	__u64 asked_ns;
+	__u64 answered_ns;
+	__u64 hold_until_ns; /* frames pass until then: coming back from a hang */
+	__u64 pad[5];
+};
+
+#define STEER_PORT_ON (1u << 0)      /* redirect at all */
+#define STEER_PORT_BRIDGED (1u << 1) /* member of a bridge: other unicast MACs are bridged */
+#define STEER_PORT_ROUTED (1u << 2)  /* frames for router_mac may be routed by us */
+#define STEER_PORT_PARTIAL (1u << 3) /* checksums may be unfinished */
+#define STEER_PORT_DROP (1u << 4)    /* on_failure "drop" */
+#define STEER_PORT_GENERIC (1u << 5) /* consult what the tracing program noted */
+
+struct steer_port {
+	__u32 flags;    /* STEER_PORT_* */
+	__u32 slot;
+	__u32 max_len;  /* longest frame to redirect, bytes */
+	__u8 router_mac[6]; /* frames for this MAC are "for us": the port's, or its bridge's */
+	__u8 port_mac[6];   /* the port's own; on a bridged port its frames are the kernel's */
+};
+
+#endif

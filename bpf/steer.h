@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * steer: user side of the XDP program that decides which frames the fast path gets.
+ *
+ * What:    loads bpf/steer.bpf.c once a port, attaches it, fills its maps, reads its counters.
+ * Callers: shuntd and switch/io/port on the control thread; the worker only through
+ *          `struct steer_beat` words (mapped memory); the punt thread through steer_verdict_*().
+ * Owner:   steer_shared owns the maps common to all ports; a steer owns its program, its own maps and
+ *          its link.  Destroying a steer (or dying) detaches it, unless its stance is "drop".
+ * Refuses: see steer_attach().
+ */
+#ifndef SHUNT_BPF_STEER_H
+#define SHUNT_BPF_STEER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shared.h"
+#include "table/addr.h"
+
+struct steer_shared; /* local addresses, verdict cache: one for all ports */
+struct steer;        /* one port's program */
+
+int steer_shared_create(struct steer_shared **out);
+void steer_shared_destroy(struct steer_shared *shared);
+
+/* Local addresses (of any interface): frames for them are the kernel's. -ENOSPC when full. */
+int steer_local_add(struct steer_shared *shared, enum ip_family family, const struct ip_addr *addr);
+int steer_local_delete(struct steer_shared *shared, enum ip_family family,
+		       const struct ip_addr *addr);
+/* Verdict cache: from port `slot`, `addr` leaves by an interface that is not a port: pass it in XDP
+ * until `until_ns` (CLOCK_MONOTONIC_COARSE). Any one thread (a bpf map update). */
+int steer_verdict_pass(struct steer_shared *shared, unsigned slot, enum ip_family family,
+		       const struct ip_addr *addr, uint64_t until_ns);
+
+struct steer_conf {
+	uint32_t ifindex;
+	unsigned slot;
+	unsigned queues;
+	bool generic; /* XDP_FLAGS_SKB_MODE, else native */
+	bool drop;    /* on_failure "drop": attached by netlink, stays when the process goes */
+	bool vlan_hint; /* load device-bound with the VLAN tag kfunc (native only) */
+};
+
+/* Load for one interface, attach nothing yet. 0; -EOPNOTSUPP (this variant does not load here);
+ * -EPERM; -ENOMEM; `*why` (static or owned by the steer library, may be NULL) explains. */
+int steer_open(struct steer **out, struct steer_shared *shared, const struct steer_conf *conf);
+/* Attach. -EBUSY another XDP program is there; -EOPNOTSUPP driver has no native XDP; -EINVAL... */
+int steer_attach(struct steer *steer);
+/* Detach (also a "drop" port, on purpose) without closing: frames go to the kernel from here on. */
+void steer_detach(struct steer *steer);
+void steer_close(struct steer *steer);
+/* Put a queue's socket in the map: from then on frames can be redirected to it. */
+int steer_set_socket(struct steer *steer, unsigned queue, int xsk_fd);
+/* Describe the port: MACs, what is fast, limits. Takes effect for the next frame, whole (a frame
+ * sees the old or the new description). */
+int steer_configure(struct steer *steer, const struct steer_port *port);
+/* The words the worker stamps, SHUNT_QUEUES_MAX of them, mapped, valid until steer_close(). */
+struct steer_beat *steer_beats(struct steer *steer);
+/* Sum of the per-CPU counters. */
+int steer_counters(const struct steer *steer, struct steer_counters *out);
+/* Is some other XDP program on the interface (not ours)? 0 no, 1 yes, -errno. */
+int steer_occupied(uint32_t ifindex);
+/* Take a "drop" program left behind by an earlier daemon off the interface (shuntd --release). */
+int steer_release(uint32_t ifindex);
+
+/* Generic mode sees neither a VLAN tag that is beside the frame nor that a frame is several
+ * (GSO): a tracing program on netif_receive_skb tells steer.  0 when it is in place (started once,
+ * kept by `shared`), -errno when this kernel cannot: generic ports must then stay with the kernel. */
+int steer_watch_skb(struct steer_shared *shared);
+
+#endif

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mirror: keeps the tables equal to the kernel's configuration.
+ *
+ * What:    dumps links, addresses, neighbours, bridge FDB, routes, rules and netconf, then follows
+ *          their notifications; scans, marks and sweeps again when the kernel says it lost some
+ *          (ENOBUFS) or a change is not notified (IPv4 routes on link down).  Decides for each
+ *          configured port whether we may bridge and route on it, and if not, why.
+ * Callers: shuntd's event loop.
+ * Thread:  control only; the tables' one writer.
+ * Owner:   the caller's tables are written; the mirror owns its sockets.
+ * Full:    a table at its limit: the object's destinations go to the kernel, the mirror says so once.
+ * Refuses: never the process's end: a message it cannot read is counted and skipped.
+ *
+ * Sure, or kernel: what is not understood (VLAN filtering, VRF, rules beyond the default three, a
+ * netfilter or tc hook that could touch forwarded frames, ...) takes TOPO_L2 and/or TOPO_L3 from the
+ * interfaces it concerns and leaves the reason in struct mirror_port.
+ */
+#ifndef SHUNT_NETLINK_MIRROR_H
+#define SHUNT_NETLINK_MIRROR_H
+
+#include "limits.h"
+#include "table/tables.h"
+
+enum mirror_state { MIRROR_DUMP, MIRROR_LIVE, MIRROR_RESYNC };
+
+/* What the mirror knows of a configured port. */
+struct mirror_port {
+	bool present;
+	uint32_t ifindex; /* changes when the interface was unplugged and came back */
+	bool up;          /* IFF_UP (administratively) */
+	bool running;     /* carrier */
+	bool fast;        /* we may bridge (a bridge member) or route (not a member) here */
+	bool bridged;     /* member of a bridge */
+	char reason[96];  /* why not fast; or what part of it the kernel keeps; "" none */
+	struct mac mac;
+	struct mac router_mac; /* the MAC whose frames are "for us": own, or the bridge's */
+	uint32_t mtu;
+	bool l2, l3;      /* as TOPO_L2 and TOPO_L3 */
+};
+
+struct mirror_ops {
+	/* The port changed; called after the tables were written, once per batch of messages. */
+	void (*port)(void *arg, unsigned slot, const struct mirror_port *port);
+	/* A local address came or went (any interface, tentative ones too). */
+	void (*local)(void *arg, enum ip_family family, const struct ip_addr *addr, bool added);
+};
+
+struct mirror_conf {
+	const char *const *ports; /* interface names by slot */
+	unsigned port_count;
+	const bool *partial;      /* by slot, may be NULL until mirror_set_partial() */
+	bool netfilter_bypass;    /* netfilter "bypass": hooks do not make a port `kernel` */
+};
+
+struct mirror_stats {
+	enum mirror_state state;
+	uint64_t resyncs, messages, malformed, overruns;
+	uint64_t lag_ms; /* age of the oldest message not yet applied, or of the running resync */
+	size_t routes4, routes6, nexthops, neighbours, fdb;
+};
+
+struct mirror;
+
+/* Open, subscribe, dump everything once (blocking), calling ops as it goes. 0 or -errno. */
+int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_conf *conf,
+		const struct mirror_ops *ops, void *arg);
+void mirror_close(struct mirror *mirror);
+/* For the event loop: readable -> mirror_read(). An epoll fd that covers all its sockets. */
+int mirror_fd(const struct mirror *mirror);
+/* Apply what has come, bounded work per call; runs a resync in slices. */
+void mirror_read(struct mirror *mirror);
+/* Call every 100 ms: polls what does not notify (netfilter hooks, tcx, ...), refreshes neighbours
+ * and FDB entries that the fast path uses (NTF_USE). `now_s`: the coarse second workers stamp. */
+void mirror_tick(struct mirror *mirror, uint32_t now_s);
+/* The checksums of frames from this port may be unfinished (known once the driver is). */
+void mirror_set_partial(struct mirror *mirror, unsigned slot, bool partial);
+/* A fast port that could not be bound (or was lost): not a flood target, not an egress. */
+void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound);
+/* A worker saw `mac` as a source on `slot`: tell the kernel's bridge (NTF_USE). */
+void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan);
+void mirror_stats(const struct mirror *mirror, struct mirror_stats *out);
+
+#endif
