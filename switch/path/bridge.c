@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "path/bridge.h"
+
+#include "path/parse.h"
+#include "path/route.h"
+
+#define VLAN_TAG_SIZE 4u
+
+/* Kernel is_skb_forwardable(): a tag's room is granted to every frame. */
+static bool fits(const struct topo_if *out, unsigned len)
+{
+	return len <= out->mtu + ETH_SIZE + VLAN_TAG_SIZE;
+}
+
+static const struct topo_if *fast_member(const struct path *path, int slot, int bridge)
+{
+	const struct topo_if *out = slot < 0 ? NULL : topo_port(path->topo, (unsigned)slot);
+
+	if (!out || out->bridge != bridge || (out->flags & (TOPO_UP | TOPO_L2)) != (TOPO_UP | TOPO_L2)) {
+		return NULL;
+	}
+	return out;
+}
+
+/* To the port of an FDB entry. */
+static struct verdict to_entry(const struct path *path, const struct fdb_entry *entry, int bridge,
+			       unsigned len)
+{
+	const struct topo_if *out;
+
+	if (entry->state == FDB_LOCAL) {
+		return verdict_punt(PUNT_LOCAL);
+	}
+	out = fast_member(path, entry->slot, bridge);
+	if (!out || out->ifindex != entry->ifindex) {
+		return verdict_punt(PUNT_NOT_FAST);
+	}
+	if (!fits(out, len)) {
+		return verdict_punt(PUNT_TOO_BIG);
+	}
+	return verdict_tx(out->slot);
+}
+
+static struct verdict flood(const struct path *path, const struct topo_bridge *br,
+			    const struct topo_if *in, unsigned len)
+{
+	uint64_t slots = br->flood_slots & ~(1ull << in->slot);
+
+	if (!br->flood_ours) {
+		return verdict_punt(PUNT_FLOOD);
+	}
+	if (!slots) {
+		return verdict_drop(DROP_FLOOD_NONE);
+	}
+	for (uint64_t left = slots; left; left &= left - 1) {
+		const struct topo_if *out = fast_member(path, __builtin_ctzll(left), in->bridge);
+
+		if (!out || !fits(out, len)) {
+			return verdict_punt(PUNT_FLOOD);
+		}
+	}
+	return (struct verdict){.kind = VERDICT_FLOOD, .slots = slots};
+}
+
+/*
+ * br_netfilter, where it is switched on, judges the IP header of bridged frames and trims padding
+ * (kernel br_validate_ipv4(), br_validate_ipv6()).  False: leave the frame to it.
+ */
+static bool netfilter_agrees(struct xsk_frame *frame)
+{
+	unsigned type = frame_ethertype(frame), size;
+
+	if (type == ETHERTYPE_IPV4 ? parse_ipv4(frame, &size) : parse_ipv6(frame, &size)) {
+		return false;
+	}
+	frame->len = ETH_SIZE + size;
+	return true;
+}
+
+static bool is_ip(const struct xsk_frame *frame)
+{
+	unsigned type = frame_ethertype(frame);
+
+	return type == ETHERTYPE_IPV4 || type == ETHERTYPE_IPV6;
+}
+
+/* The source side of br_handle_frame_finish(): true when the kernel must be told of the MAC. */
+static bool learn(const struct path *path, const struct topo_if *in, const struct fdb_entry *source)
+{
+	if (!(in->flags & TOPO_LEARNING)) {
+		return false;
+	}
+	if (!source || source->ifindex != in->ifindex) {
+		return true;
+	}
+	fdb_touch(source, path->now_s);
+	return false;
+}
+
+struct verdict bridge(const struct path *path, const struct topo_if *in, struct xsk_frame *frame)
+{
+	const struct topo_bridge *br = topo_bridge(path->topo, in->bridge);
+	const struct eth *eth = frame_eth(frame);
+	struct fdb_key key = {.bridge = br->ifindex, .mac = eth->src};
+	const struct fdb_entry *source = fdb_find(path->fdb, &key), *entry;
+	struct verdict verdict;
+
+	if (!(in->flags & TOPO_L2)) {
+		return verdict_punt(PUNT_FORWARDING);
+	}
+	if (source && source->state == FDB_LOCAL) {
+		return verdict_punt(PUNT_BAD_SOURCE);
+	}
+	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
+		return verdict_punt(PUNT_BAD_IP);
+	}
+	if (mac_equal(&eth->dst, &br->self->mac)) {
+		verdict = route(path, br->self, frame);
+	} else {
+		key.mac = eth->dst;
+		entry = fdb_find(path->fdb, &key);
+		if (!entry) {
+			verdict = flood(path, br, in, frame->len);
+		} else if (entry->slot == in->slot && entry->state != FDB_LOCAL) {
+			verdict = verdict_drop(DROP_SAME_PORT);
+		} else {
+			verdict = to_entry(path, entry, in->bridge, frame->len);
+		}
+	}
+	if (learn(path, in, source)) {
+		verdict.flags |= VERDICT_LEARN;
+	}
+	return verdict;
+}
+
+struct verdict bridge_egress(const struct path *path, const struct topo_bridge *br,
+			     const struct mac *dst, unsigned len)
+{
+	struct fdb_key key = {.bridge = br->ifindex, .mac = *dst};
+	const struct fdb_entry *entry = fdb_find(path->fdb, &key);
+
+	if (!entry) {
+		return verdict_punt(PUNT_FLOOD);
+	}
+	return to_entry(path, entry, br->self->bridge, len);
+}
