@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* limits: the sizes that more than one room must agree on. */
+
+/* With switch/ on the include path, <limits.h> finds this file: hand on to the C library's. Before
+ * the guard, because the compiler's own limits.h comes by here a second time on its way there. */
+#include_next <limits.h>
+
 #ifndef SHUNT_LIMITS_H
 #define SHUNT_LIMITS_H
 
