@@ -12,6 +12,8 @@
 
 VERSION := 0.1.0
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 B := build
 MAKEFLAGS += --no-builtin-rules
 
@@ -105,6 +107,44 @@ $(B)/tests/%: tests/bpf/%.c $(B)/libshunt.a
 	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a -lcmocka $(LIBS)
 
 tests: $(UNIT_BIN) $(BPFTEST_BIN)
+
+lint:
+	@tests/lint.sh
+
+# The sample configuration never replaces one that is there.
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: all
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(SYSCONFDIR)/shunt \
+		$(DESTDIR)$(UNITDIR) $(SHARE)/man/man5 $(SHARE)/man/man8 \
+		$(SHARE)/bash-completion/completions
+	install -m 755 $(B)/shuntd $(DESTDIR)$(PREFIX)/sbin/shuntd
+	install -m 755 $(B)/shunt $(DESTDIR)$(PREFIX)/bin/shunt
+	install -m 644 packaging/man/shunt.8 packaging/man/shuntd.8 $(SHARE)/man/man8/
+	install -m 644 packaging/man/shunt.lua.5 $(SHARE)/man/man5/
+	install -m 644 packaging/completion/shunt $(SHARE)/bash-completion/completions/shunt
+	sed 's|/usr/sbin/|$(PREFIX)/sbin/|; s|/etc/|$(SYSCONFDIR)/|' packaging/systemd/shuntd.service \
+		> $(DESTDIR)$(UNITDIR)/shuntd.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/shuntd.service
+	test -e $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.lua || \
+		install -m 644 packaging/shunt.lua $(DESTDIR)$(SYSCONFDIR)/shunt/shunt.lua
+	test -n "$(DESTDIR)" || getent group shunt >/dev/null || groupadd --system shunt
+
+# Leaves the configuration and the group.
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/shuntd $(DESTDIR)$(PREFIX)/bin/shunt \
+		$(SHARE)/man/man8/shunt.8 $(SHARE)/man/man8/shuntd.8 $(SHARE)/man/man5/shunt.lua.5 \
+		$(SHARE)/bash-completion/completions/shunt $(DESTDIR)$(UNITDIR)/shuntd.service
+
+# dpkg-buildpackage wants debian/ at the top, the repository keeps it in packaging/: build a copy.
+DEB_STAGE := build/deb/shunt-$(VERSION)
+deb:
+	head -n 1 packaging/debian/changelog | grep -qF '($(VERSION))'
+	rm -rf build/deb
+	mkdir -p $(DEB_STAGE)
+	tar -c --exclude=./build --exclude=./.git . | tar -x -C $(DEB_STAGE)
+	cp -a packaging/debian $(DEB_STAGE)/debian
+	cd $(DEB_STAGE) && env -u MAKEFLAGS -u MAKELEVEL dpkg-buildpackage -b -us -uc
+	@ls build/deb/*.deb
 
 clean:
 	rm -rf build
