@@ -8,8 +8,21 @@
  * Callers: netlink/mirror writes; shunt route lists; switch/path reads the fibs.
  * Thread:  one writer (control); the fibs and nexthops are read under RCU.
  * Owner:   owns routes, fibs and nexthops.
- * Full:    at `limit` routes the prefix is made NEXTHOP_KERNEL if it can be, and -ENOSPC returned.
- * Refuses: tables other than main and local: counted, never forwarded by.
+ * Full:    a route over `limit` is kept, but its prefix is NEXTHOP_KERNEL, and -ENOSPC is returned
+ *          (a shorter route must not catch its traffic); a later resync with room brings it back.
+ *          When not even that can be stored (a quarter over the limit, no memory, no fib node) the
+ *          fib is closed: every address of that family and table is the kernel's until a resync
+ *          found room for all.  rib_closed() tells.
+ * Refuses: a malformed route (-EINVAL).  The decoder has left out tables other than main and local.
+ *
+ * Sure, or kernel: what the kernel's choice among a prefix's routes depends on and we cannot see
+ * makes the prefix NEXTHOP_KERNEL:
+ *  - a candidate with a TOS;
+ *  - several candidates with the best metric that lead to different places: IPv4 aliases made by
+ *    `ip route append` (the kernel's own fib_magic() appends: one subnet on two interfaces), IPv6
+ *    routes that are no siblings (rt6_qualify_for_ecmp(): without a gateway, from an RA);
+ *  - such a prefix after one of them went, or a delete or replace that does not say which of them
+ *    it meant: "in doubt" until a resync has shown what is left.  rib_doubts() counts these.
  */
 #ifndef SHUNT_TABLE_RIB_H
 #define SHUNT_TABLE_RIB_H
@@ -33,24 +46,42 @@ struct rib_route {
 	uint8_t type;   /* RTN_* as the kernel said, for `shunt route` */
 	uint8_t action; /* enum nexthop_action decided by the decoder */
 	uint8_t count;
+	/* Not 0: a digest of what else the kernel tells routes of one key apart by (protocol, scope,
+	 * preferred source, nexthop id, metrics).  Then a second rib_set() with the same content is
+	 * the same route told twice.  0, not known: it may be a twin, and deleting one of them leaves
+	 * the prefix in doubt. */
+	uint32_t origin;
 	struct hop hop[NEXTHOP_HOPS_MAX];
+};
+
+/* How a route joins those of the same key.  The first two are `false` and `true`. */
+enum rib_how {
+	RIB_BESIDE,  /* NLM_F_REPLACE not set, or a dump: one of different content stays beside it */
+	RIB_MERGE,   /* IPv6 siblings (gateway, not from an RA): add the hops to those of the key;
+		      * the first of a resync starts them anew */
+	RIB_REPLACE, /* NLM_F_REPLACE set: takes the place of the one there is */
 };
 
 struct rib;
 
 int rib_create(struct rib **out, size_t limit);
 void rib_destroy(struct rib *rib);
-/* Insert or replace by key. With `merge` the hops are added to those of an existing route with the
- * same key (IPv6 notifies multipath hop by hop). 0, -ENOMEM, -ENOSPC, -EINVAL. */
-int rib_set(struct rib *rib, const struct rib_route *route, bool merge);
+/* Add, merge or replace. 0, -EINVAL; -ENOSPC, -ENOMEM: see "Full", it is the kernel's now. */
+int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how);
 /* Remove by key. With count > 0 and `merge` only those hops are taken out (IPv6), and the route goes
  * with its last. 0 or -ENOENT. */
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merge);
+/* Mark and sweep; begin again when a dump was interrupted and is asked anew. */
 void rib_resync_begin(struct rib *rib, enum ip_family family);
 size_t rib_resync_sweep(struct rib *rib, enum ip_family family);
 size_t rib_count(const struct rib *rib, enum ip_family family);
+/* `action` is what the fast path does with the prefix, NEXTHOP_KERNEL when in doubt, say. */
 void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *arg), void *arg);
 size_t rib_memory(const struct rib *rib);
+/* Routes in doubt: not 0 is a reason to resync the family when there is time. */
+size_t rib_doubts(const struct rib *rib, enum ip_family family);
+/* The family's fibs, or one of them, are closed: everything goes to the kernel. */
+bool rib_closed(const struct rib *rib, enum ip_family family);
 
 /* Reader. */
 const struct fib *rib_fib(const struct rib *rib, enum ip_family family, enum rib_table table);
