@@ -49,7 +49,8 @@ LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 
 # The library is every room's .c but the two mains.
 LIB_SRC := $(filter-out switch/shuntd.c,$(wildcard switch/*.c switch/io/*.c switch/path/*.c \
-	switch/table/*.c switch/run/*.c netlink/*.c lua/*.c bpf/steer.c bpf/punt.c))
+	switch/table/*.c switch/run/*.c netlink/*.c lua/*.c \
+	bpf/steer.c bpf/punt.c bpf/log.c))
 CLI_SRC := $(wildcard switch/cli/*.c)
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

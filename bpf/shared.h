@@ -74,4 +74,55 @@ struct steer_port {
 	__u8 port_mac[6];   /* the port's own; on a bridged port its frames are the kernel's */
 };
 
+/* The description of a port, in mapped memory. User space fills port[(generation + 1) % COPIES] and
+ * then publishes generation + 1: a frame sees the old or the new one, whole, unless COPIES - 1
+ * changes come within one run of the program, which it notices (see read_port()). */
+#define STEER_COPIES 8u
+struct steer_description {
+	__u32 generation;
+	__u32 pad;
+	struct steer_port port[STEER_COPIES];
+};
+
+/* Keys and value of the verdict cache. Addresses in network order. */
+struct steer_verdict4_key {
+	__u32 slot;
+	__u32 addr;
+};
+
+struct steer_verdict6_key {
+	__u32 slot;
+	__u32 addr[4];
+};
+
+#define STEER_VERDICT_PASS 0u
+
+struct steer_verdict {
+	__u64 until_ns; /* CLOCK_MONOTONIC_COARSE; worth nothing from then on */
+	__u32 action;   /* STEER_VERDICT_*; one that steer does not know is passed */
+	__u32 arg[5];   /* of later actions */
+};
+
+/* What the tracing program noted of the frame that generic XDP gets next on this CPU. */
+#define STEER_NOTE_SEEN (1u << 0)    /* taken back by steer: a frame without a note is the kernel's */
+#define STEER_NOTE_TAGGED (1u << 1)  /* VLAN tag beside the frame */
+#define STEER_NOTE_SEVERAL (1u << 2) /* GSO: several frames in one */
+
+/* UDP ports (either side) that announce a tunnel. The inner L4 checksum of what a local stack sends
+ * through one may be unfinished (the outer header's is then complete), and nothing in the frame
+ * shows it; only the skb knows where the field is. From ports with STEER_PORT_PARTIAL such frames
+ * are the kernel's. */
+#define STEER_UDP_TUNNELS(X)                                                    \
+	X(1701) /* L2TP, RFC 2661: PPP or Ethernet inside */                    \
+	X(2152) /* GTP-U, 3GPP TS 29.281: IP inside */                          \
+	X(3544) /* Teredo, RFC 4380: IPv6 inside */                             \
+	X(4754) /* GRE-in-UDP, RFC 8086 */                                      \
+	X(4755) /* the same over DTLS: rare enough to be treated alike */       \
+	X(4789) /* VXLAN, RFC 7348 */                                           \
+	X(4790) /* VXLAN-GPE */                                                 \
+	X(6080) /* GUE, draft-ietf-intarea-gue: FOU's usual port */             \
+	X(6081) /* Geneve, RFC 8926 */                                          \
+	X(6635) /* MPLS-in-UDP, RFC 7510: "bareudp" devices */                  \
+	X(8472) /* VXLAN as Linux numbered it first, and still does by default */
+
 #endif

@@ -44,13 +44,20 @@ struct steer_conf {
 };
 
 /* Load for one interface, attach nothing yet. 0; -EOPNOTSUPP (this variant does not load here);
- * -EPERM; -ENOMEM; `*why` (static or owned by the steer library, may be NULL) explains. */
+ * -EPERM; -ENOMEM; steer_error() explains. */
 int steer_open(struct steer **out, struct steer_shared *shared, const struct steer_conf *conf);
-/* Attach. -EBUSY another XDP program is there; -EOPNOTSUPP driver has no native XDP; -EINVAL... */
+/* What libbpf or the kernel said of this thread's last failed load or attach, one line; "" nothing.
+ * Valid until the next call. */
+const char *steer_error(void);
+/* Attach. -EBUSY another XDP program is there; -EOPNOTSUPP driver has no native XDP; -EINVAL... A
+ * program that an earlier daemon's "drop" left behind is replaced: atomically when this one is "drop"
+ * too and in the same mode.  Describe the port first: until then a "drop" port drops. */
 int steer_attach(struct steer *steer);
 /* Detach (also a "drop" port, on purpose) without closing: frames go to the kernel from here on. */
 void steer_detach(struct steer *steer);
 void steer_close(struct steer *steer);
+/* The program, for tests and benchmarks (BPF_PROG_TEST_RUN). */
+int steer_prog_fd(const struct steer *steer);
 /* Put a queue's socket in the map: from then on frames can be redirected to it. */
 int steer_set_socket(struct steer *steer, unsigned queue, int xsk_fd);
 /* Describe the port: MACs, what is fast, limits. Takes effect for the next frame, whole (a frame
@@ -62,7 +69,8 @@ struct steer_beat *steer_beats(struct steer *steer);
 int steer_counters(const struct steer *steer, struct steer_counters *out);
 /* Is some other XDP program on the interface (not ours)? 0 no, 1 yes, -errno. */
 int steer_occupied(uint32_t ifindex);
-/* Take a "drop" program left behind by an earlier daemon off the interface (shuntd --release). */
+/* Take a "drop" program left behind by an earlier daemon off the interface (shuntd --release). 0
+ * also when there is none of ours, whose program is never touched; -EBUSY held by a living daemon. */
 int steer_release(uint32_t ifindex);
 
 /* Generic mode sees neither a VLAN tag that is beside the frame nor that a frame is several

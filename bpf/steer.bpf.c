@@ -1,0 +1,602 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * steer: the XDP program that gives the fast path the frames it may have, and the kernel the rest.
+ *
+ * shunt_steer() at the end is the whole decision in order.  A function returns STEER_FAST or the
+ * reason (enum steer_reason) why the frame is the kernel's.  What cannot be read in the linear part
+ * of a frame is the kernel's too.
+ *
+ * Packet fields are read as words through plain pointers: UAPI's packed structs would make the
+ * compiler read bytes.
+ */
+#include <linux/bpf.h>
+#include <linux/errno.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "shared.h"
+
+#define STEER_FAST (-1)
+#define STEER_QUEUES_MAX 64 /* SHUNT_QUEUES_MAX: the words in `beats` */
+#define IP_FRAGMENT_OFFSET 0x1fff
+#define IPV6_NEXTHDR_FRAGMENT 44
+#define ICMPV6_NEIGHBOUR_SOLICITATION 135 /* RFC 4861, 4.3 */
+
+/* This port's own. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, STEER_QUEUES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} xsks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, STEER_QUEUES_MAX);
+	__type(key, __u32);
+	__type(value, struct steer_beat);
+} beats SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_description);
+} description SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct steer_counters);
+} counters SEC(".maps");
+
+/* Shared by all ports of a daemon. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_LOCALS_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} local4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, STEER_LOCALS_MAX);
+	__type(key, struct in6_addr);
+	__type(value, __u32);
+} local6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STEER_VERDICTS_MAX);
+	__type(key, struct steer_verdict4_key);
+	__type(value, struct steer_verdict);
+} verdict4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, STEER_VERDICTS_MAX);
+	__type(key, struct steer_verdict6_key);
+	__type(value, struct steer_verdict);
+} verdict6 SEC(".maps");
+
+/* When the last of all verdicts ends: without any, a frame costs no look-up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} verdict_end SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} notes SEC(".maps");
+
+#ifdef STEER_VLAN_HINT
+extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *vlan_proto,
+					__u16 *vlan_tci) __ksym;
+#endif
+
+struct frame {
+	void *data; /* an Ethernet header is there */
+	void *end;  /* of the linear part */
+	__u32 len;  /* of all of it */
+	__u16 type; /* EtherType, network order */
+};
+
+static __always_inline __u32 word(const void *at)
+{
+	return *(const __u32 *)at;
+}
+
+static __always_inline __u16 half(const void *at)
+{
+	return *(const __u16 *)at;
+}
+
+static __always_inline int mac_equal(const void *a, const void *b)
+{
+	return word(a) == word(b) && half(a + 4) == half(b + 4);
+}
+
+/* Copy the port's description; false when it may have been overwritten meanwhile. */
+static __always_inline int read_port(struct steer_port *out)
+{
+	volatile struct steer_description *from;
+	volatile __u32 *words;
+	__u32 zero = 0, generation;
+
+	_Static_assert(sizeof(*out) == 6 * sizeof(__u32), "copied as six words");
+	from = bpf_map_lookup_elem(&description, &zero);
+	if (!from) {
+		return 0;
+	}
+	generation = from->generation;
+	words = (volatile __u32 *)&from->port[generation % STEER_COPIES];
+#pragma unroll
+	for (int i = 0; i < 6; i++) {
+		((__u32 *)out)[i] = words[i];
+	}
+	return from->generation - generation < STEER_COPIES - 1;
+}
+
+/* A VLAN tag that is not in the frame, or several frames in one. */
+static __always_inline int judge_metadata(struct xdp_md *ctx, const struct steer_port *port)
+{
+#ifdef STEER_VLAN_HINT
+	__be16 proto;
+	__u16 tci;
+
+	/* Any answer but "no tag" (a tag; a driver that cannot tell) is not sure. */
+	if (bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci) != -ENODATA) {
+		return STEER_PASS_VLAN;
+	}
+#endif
+	if (port->flags & STEER_PORT_GENERIC) {
+		__u32 zero = 0, *note, noted;
+
+		note = bpf_map_lookup_elem(&notes, &zero);
+		if (!note) {
+			return STEER_PASS_VLAN;
+		}
+		noted = *note;
+		*note = 0;
+		if (!(noted & STEER_NOTE_SEEN) || noted & STEER_NOTE_TAGGED) {
+			return STEER_PASS_VLAN;
+		}
+		if (noted & STEER_NOTE_SEVERAL) {
+			return STEER_PASS_PARTIAL;
+		}
+	}
+	return STEER_FAST;
+}
+
+static __always_inline int judge_ethernet(const struct frame *frame)
+{
+	const __u8 *src = frame->data + ETH_ALEN;
+
+	if (frame->type == bpf_htons(ETH_P_8021Q) || frame->type == bpf_htons(ETH_P_8021AD)) {
+		return STEER_PASS_VLAN;
+	}
+	if (*(const __u8 *)frame->data & 1) {
+		return STEER_PASS_MULTICAST;
+	}
+	if (src[0] & 1 || (word(src) == 0 && half(src + 4) == 0)) {
+		return STEER_PASS_BAD_SOURCE;
+	}
+	return STEER_FAST;
+}
+
+static __always_inline int verdicts_live(__u64 now)
+{
+	__u32 zero = 0;
+	volatile __u64 *end = bpf_map_lookup_elem(&verdict_end, &zero);
+
+	return end && now < *end;
+}
+
+/* 0/8, 127/8 and 240/4, which includes limited broadcast: ip_route_input_slow() calls them martian
+ * on either side. `addr` in host order. */
+static __always_inline int martian4(__u32 addr)
+{
+	__u32 net = addr >> 24;
+
+	return net == 0 || net == 127 || net >= 240;
+}
+
+/* A frame for us with IPv4 inside: may it be routed? */
+static __always_inline int judge_ipv4(const struct frame *frame, const struct steer_port *port)
+{
+	const struct iphdr *ip = frame->data + ETH_HLEN;
+	struct steer_verdict4_key key;
+	struct steer_verdict *verdict;
+	__u32 src, dst, daddr, total;
+	__u64 now;
+
+	if ((void *)(ip + 1) > frame->end) {
+		return STEER_PASS_SHORT;
+	}
+	total = bpf_ntohs(ip->tot_len);
+	if (ip->version != 4 || ip->ihl < 5 || total < ip->ihl * 4u ||
+	    total > frame->len - ETH_HLEN) {
+		return STEER_PASS_SHORT;
+	}
+	daddr = ip->daddr;
+	src = bpf_ntohl(ip->saddr);
+	dst = bpf_ntohl(daddr);
+	if (martian4(dst) || martian4(src) || (src >> 28) == 0xe) {
+		return STEER_PASS_MARTIAN;
+	}
+	if ((dst >> 28) == 0xe) {
+		return STEER_PASS_LINK_LOCAL;
+	}
+	if (bpf_map_lookup_elem(&local4, &daddr)) {
+		return STEER_PASS_LOCAL;
+	}
+	if (ip->ihl > 5) {
+		return STEER_PASS_OPTIONS;
+	}
+	if (ip->ttl <= 1) {
+		return STEER_PASS_TTL;
+	}
+	now = bpf_ktime_get_coarse_ns();
+	if (verdicts_live(now)) {
+		key.slot = port->slot;
+		key.addr = daddr;
+		verdict = bpf_map_lookup_elem(&verdict4, &key);
+		if (verdict && now < verdict->until_ns) {
+			return STEER_PASS_VERDICT;
+		}
+	}
+	return STEER_FAST;
+}
+
+/* ::, ::1 and ::ffff:0:0/96: ip6_rcv_core() drops them, or they cannot be there. */
+static __always_inline int martian6(const struct in6_addr *addr)
+{
+	const __u32 *w = addr->s6_addr32;
+
+	if (w[0] || w[1]) {
+		return 0;
+	}
+	return w[2] == bpf_htonl(0xffff) || (w[2] == 0 && (w[3] == 0 || w[3] == bpf_htonl(1)));
+}
+
+static __always_inline int link_local6(const struct in6_addr *addr)
+{
+	return (addr->s6_addr16[0] & bpf_htons(0xffc0)) == bpf_htons(0xfe80);
+}
+
+/* A frame for us with IPv6 inside: may it be routed? */
+static __always_inline int judge_ipv6(const struct frame *frame, const struct steer_port *port)
+{
+	const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+	struct steer_verdict6_key key;
+	struct steer_verdict *verdict;
+	struct in6_addr dst;
+	__u64 now;
+
+	if ((void *)(ip + 1) > frame->end) {
+		return STEER_PASS_SHORT;
+	}
+	if (ip->version != 6 || sizeof(*ip) + bpf_ntohs(ip->payload_len) > frame->len - ETH_HLEN) {
+		return STEER_PASS_SHORT;
+	}
+	if (ip->saddr.s6_addr[0] == 0xff || martian6(&ip->saddr) || martian6(&ip->daddr)) {
+		return STEER_PASS_MARTIAN;
+	}
+	if (ip->daddr.s6_addr[0] == 0xff || link_local6(&ip->saddr) || link_local6(&ip->daddr)) {
+		return STEER_PASS_LINK_LOCAL;
+	}
+	dst = ip->daddr;
+	if (bpf_map_lookup_elem(&local6, &dst)) {
+		return STEER_PASS_LOCAL;
+	}
+	if (ip->nexthdr == IPPROTO_HOPOPTS || ip->nexthdr == IPPROTO_ROUTING) {
+		return STEER_PASS_OPTIONS;
+	}
+	if (ip->hop_limit <= 1) {
+		return STEER_PASS_TTL;
+	}
+	now = bpf_ktime_get_coarse_ns();
+	if (verdicts_live(now)) {
+		key.slot = port->slot;
+		__builtin_memcpy(key.addr, &dst, sizeof(key.addr));
+		verdict = bpf_map_lookup_elem(&verdict6, &key);
+		if (verdict && now < verdict->until_ns) {
+			return STEER_PASS_VERDICT;
+		}
+	}
+	return STEER_FAST;
+}
+
+/* Who is it for: routed by us, bridged by us, or the kernel's? */
+static __always_inline int judge_destination(const struct frame *frame,
+					     const struct steer_port *port)
+{
+	if (mac_equal(frame->data, port->router_mac)) {
+		if (frame->type == bpf_htons(ETH_P_IP)) {
+			return port->flags & STEER_PORT_ROUTED ? judge_ipv4(frame, port)
+							       : STEER_PASS_OFF;
+		}
+		if (frame->type == bpf_htons(ETH_P_IPV6)) {
+			return port->flags & STEER_PORT_ROUTED ? judge_ipv6(frame, port)
+							       : STEER_PASS_OFF;
+		}
+		return STEER_PASS_NON_IP;
+	}
+	if (!(port->flags & STEER_PORT_BRIDGED)) {
+		return STEER_PASS_NOT_OURS;
+	}
+	if (mac_equal(frame->data, port->port_mac)) {
+		return STEER_PASS_LOCAL;
+	}
+	return STEER_FAST;
+}
+
+static __always_inline int udp_tunnel(__u16 port_be)
+{
+	switch (port_be) {
+#define TUNNEL_CASE(number) case bpf_htons(number):
+		STEER_UDP_TUNNELS(TUNNEL_CASE)
+#undef TUNNEL_CASE
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* May be redirected: a plain UDP header, or one that this cannot be asked of (later fragment). */
+static __always_inline int finishable_udp(const struct frame *frame, const void *udp)
+{
+	if (udp + 4 > frame->end) {
+		return 0;
+	}
+	return !udp_tunnel(half(udp)) && !udp_tunnel(half(udp + 2));
+}
+
+/*
+ * Can the worker finish the frame's L4 checksum, should it be unfinished?  It knows TCP, UDP and
+ * ICMPv6 behind a plain IP header; ICMP is always complete, ESP and AH cover finished bytes
+ * (xfrm_output()), and so does a fragment (ip_do_fragment() calls skb_checksum_help()).  Not SCTP
+ * (CRC32c), nor anything with another header inside.
+ */
+static __always_inline int finishable(const struct frame *frame)
+{
+	if (frame->type == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = frame->data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > frame->end || ip->ihl < 5) {
+			return 0;
+		}
+		switch (ip->protocol) {
+		case IPPROTO_ICMP:
+		case IPPROTO_TCP:
+		case IPPROTO_ESP:
+		case IPPROTO_AH:
+			return 1;
+		case IPPROTO_UDP:
+			return ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET) ||
+			       finishable_udp(frame, (const void *)ip + ip->ihl * 4);
+		default:
+			return 0;
+		}
+	}
+	if (frame->type == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > frame->end) {
+			return 0;
+		}
+		switch (ip->nexthdr) {
+		case IPPROTO_ICMPV6:
+		case IPPROTO_TCP:
+		case IPPROTO_ESP:
+		case IPPROTO_AH:
+		case IPV6_NEXTHDR_FRAGMENT:
+			return 1;
+		case IPPROTO_UDP:
+			return finishable_udp(frame, ip + 1);
+		default:
+			return 0;
+		}
+	}
+	return frame->type == bpf_htons(ETH_P_ARP);
+}
+
+/* Does the worker of this queue answer?  Its words are stamped after each burst. */
+static __always_inline int answers(const volatile struct steer_beat *beat, __u64 now)
+{
+	__u64 asked = beat->asked_ns, answered = beat->answered_ns;
+
+	if (now < beat->hold_until_ns) {
+		return 0;
+	}
+	return asked <= answered || now < asked || now - asked <= STEER_STALE_NS;
+}
+
+/* Is the ARP or neighbour solicitation for one of our addresses? */
+static __always_inline int asks_for_us(const struct frame *frame)
+{
+	if (frame->type == bpf_htons(ETH_P_ARP)) {
+		const void *target = frame->data + ETH_HLEN + 24; /* RFC 826, ar$tpa over Ethernet */
+		__u32 addr;
+
+		if (target + sizeof(addr) > frame->end) {
+			return 0;
+		}
+		addr = word(target);
+		return bpf_map_lookup_elem(&local4, &addr) != 0;
+	}
+	if (frame->type == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+		const __u8 *icmp = (const __u8 *)(ip + 1);
+		struct in6_addr addr;
+
+		if ((void *)icmp + 24 > frame->end || ip->nexthdr != IPPROTO_ICMPV6 ||
+		    icmp[0] != ICMPV6_NEIGHBOUR_SOLICITATION) {
+			return 0;
+		}
+		__builtin_memcpy(&addr, icmp + 8, sizeof(addr));
+		return bpf_map_lookup_elem(&local6, &addr) != 0;
+	}
+	return 0;
+}
+
+static __always_inline int ip_is_local(const struct frame *frame)
+{
+	if (frame->type == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = frame->data + ETH_HLEN;
+		__u32 addr;
+
+		if ((void *)(ip + 1) > frame->end) {
+			return 0;
+		}
+		addr = ip->daddr;
+		return bpf_map_lookup_elem(&local4, &addr) != 0;
+	}
+	if (frame->type == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+		struct in6_addr addr;
+
+		if ((void *)(ip + 1) > frame->end) {
+			return 0;
+		}
+		addr = ip->daddr;
+		return bpf_map_lookup_elem(&local6, &addr) != 0;
+	}
+	return 0;
+}
+
+/*
+ * Stance "drop" with nobody there to forward: only what ends in this machine may reach the kernel,
+ * so that it can be logged in to and mended.  Link control (802.1Q table 8-1) is never forwarded.
+ * A tag beside the frame does not matter: our MAC and our address end here in any VLAN.
+ */
+static __always_inline int for_this_machine(const struct frame *frame,
+					    const struct steer_port *port)
+{
+	if (word(frame->data) == bpf_htonl(0x0180c200) &&
+	    (half(frame->data + 4) & bpf_htons(0xfff0)) == 0) {
+		return 1;
+	}
+	if (asks_for_us(frame)) {
+		return 1;
+	}
+	if (!mac_equal(frame->data, port->router_mac) && !mac_equal(frame->data, port->port_mac)) {
+		return 0;
+	}
+	return ip_is_local(frame);
+}
+
+static __always_inline int judge(struct xdp_md *ctx, const struct frame *frame,
+				 const struct steer_port *port)
+{
+	int reason;
+
+	if (!(port->flags & STEER_PORT_ON)) {
+		return STEER_PASS_OFF;
+	}
+	if (frame->len > port->max_len) {
+		return STEER_PASS_TOO_LONG;
+	}
+	reason = judge_metadata(ctx, port);
+	if (reason != STEER_FAST) {
+		return reason;
+	}
+	reason = judge_ethernet(frame);
+	if (reason != STEER_FAST) {
+		return reason;
+	}
+	reason = judge_destination(frame, port);
+	if (reason != STEER_FAST) {
+		return reason;
+	}
+	if (port->flags & STEER_PORT_PARTIAL && !finishable(frame)) {
+		return STEER_PASS_PARTIAL;
+	}
+	return STEER_FAST;
+}
+
+static __always_inline int pass(struct steer_counters *count, int reason)
+{
+	__u32 index = reason;
+
+	if (index < STEER_REASON_COUNT) {
+		count->passed[index]++;
+	}
+	return XDP_PASS;
+}
+
+SEC("xdp.frags")
+int shunt_steer(struct xdp_md *ctx)
+{
+	__u32 zero = 0, queue = ctx->rx_queue_index;
+	struct frame frame;
+	struct steer_counters *count;
+	volatile struct steer_beat *beat;
+	struct steer_port port;
+	__u64 now;
+	int reason;
+
+	count = bpf_map_lookup_elem(&counters, &zero);
+	if (!count) {
+		return XDP_PASS;
+	}
+	if (!read_port(&port)) {
+		return pass(count, STEER_PASS_OFF);
+	}
+	frame.data = (void *)(long)ctx->data;
+	frame.end = (void *)(long)ctx->data_end;
+	if (frame.data + ETH_HLEN > frame.end) {
+		return pass(count, STEER_PASS_SHORT);
+	}
+	frame.len = bpf_xdp_get_buff_len(ctx);
+	frame.type = half(frame.data + 2 * ETH_ALEN);
+	beat = bpf_map_lookup_elem(&beats, &queue);
+
+	if (port.flags & STEER_PORT_DROP &&
+	    (!beat || !bpf_map_lookup_elem(&xsks, &queue) ||
+	     !answers(beat, bpf_ktime_get_coarse_ns()))) {
+		if (for_this_machine(&frame, &port)) {
+			return pass(count, STEER_PASS_LOCAL);
+		}
+		count->dropped++;
+		return XDP_DROP;
+	}
+
+	reason = judge(ctx, &frame, &port);
+	if (reason != STEER_FAST) {
+		return pass(count, reason);
+	}
+	if (!beat || bpf_redirect_map(&xsks, queue, XDP_PASS) != XDP_REDIRECT) {
+		return pass(count, STEER_PASS_NO_SOCKET);
+	}
+	now = bpf_ktime_get_coarse_ns();
+	if (!answers(beat, now)) {
+		return pass(count, STEER_PASS_STALE);
+	}
+	/* The first that is unanswered. Not written again within a tick of the clock: the line is
+	 * the worker's too. */
+	if (beat->asked_ns <= beat->answered_ns && beat->asked_ns != now) {
+		beat->asked_ns = now;
+	}
+	count->redirected++;
+	count->redirected_bytes += frame.len;
+	return XDP_REDIRECT;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
