@@ -4,7 +4,7 @@
  *
  * What:    a Lua 5.4 state with text chunks only, no io, os, debug, package or load; the verbs
  *          `port`, `workers`, `on_failure`, `netfilter` fill a struct config.
- *          Limited: 64 MiB of memory, 100 M instructions.
+ *          Limited: 64 MiB of memory, 100 M instructions, 2 s of CPU time.
  * Callers: switch/config.c.
  * Thread:  the caller's. Owner: the state lives inside the call.
  */

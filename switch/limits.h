@@ -3,7 +3,14 @@
 
 /* With switch/ on the include path, <limits.h> finds this file: hand on to the C library's. Before
  * the guard, because the compiler's own limits.h comes by here a second time on its way there. */
+#ifdef __clang__
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Winclude-next-absolute-path"
+#endif
 #include_next <limits.h>
+#ifdef __clang__
+#pragma clang diagnostic pop
+#endif
 
 #ifndef SHUNT_LIMITS_H
 #define SHUNT_LIMITS_H
