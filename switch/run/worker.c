@@ -1,0 +1,582 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "run/worker.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <urcu-qsbr.h>
+
+#include "bpf/shared.h"
+#include "path/frame.h"
+#include "run/punt.h"
+#include "run/spsc.h"
+#include "run/wake.h"
+
+#define QUEUES_MAX 256u                /* of all ports together */
+#define COMMANDS_MAX 256u              /* a few a port */
+#define EVENTS_MAX 4096u               /* a burst of new stations; more are seen again */
+#define IDLE_SPIN_NS 50000u            /* polled this long without work before sleeping */
+#define SLEEP_MS 100                   /* longest sleep: completions and beats are owed that often */
+#define SLEEP_STAGED_MS 1              /* with frames waiting for a full TX ring */
+#define DRAIN_NS 200000000ull          /* for TX rings to complete before a port is let go */
+#define LEARN_AGAIN_NS 100000000ull    /* the same learn event is not sent more often */
+#define LEARN_CACHE 256u               /* direct mapped */
+#define NICE (-10)                     /* above ordinary processes (the box's daemons) */
+
+enum command_kind { COMMAND_ADD, COMMAND_DRAIN, COMMAND_REAP };
+
+struct command {
+	uint8_t kind; /* enum command_kind */
+	uint8_t slot;
+	bool gone;
+	struct xsk_port *port;
+	struct steer_beat *beats;
+};
+
+struct queue {
+	struct xsk *xsk;
+	struct steer_beat *beat;
+	uint8_t slot;
+};
+
+/* What the worker knows of a port slot. */
+struct slot {
+	unsigned queue_count;
+	struct queue *queue[SHUNT_QUEUES_MAX]; /* by queue number */
+	bool draining, gone;
+	uint64_t drain_until_ns;
+};
+
+struct learnt {
+	struct mac mac;
+	uint8_t slot;
+	uint64_t at_ns;
+};
+
+struct worker {
+	struct worker_conf conf;
+	struct path path;
+	uint64_t now_ns, last_ns; /* coarse: this round, the one before */
+	uint64_t punted;          /* this round */
+	unsigned queue_count;
+	struct queue queue[QUEUES_MAX];
+	struct steer_beat no_beat; /* of queues that have no steer (pipes): never asked */
+	struct slot slot[SHUNT_PORTS_MAX];
+	struct learnt learnt[LEARN_CACHE];
+	struct spsc commands, events;
+	struct wake command_wake, event_wake;
+	bool event_sent; /* this round */
+	bool running, started;
+	pthread_t thread;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static struct stats_port_worker *counters(struct worker *w, unsigned slot)
+{
+	return &w->conf.stats->port[slot].worker[w->conf.id];
+}
+
+/* Events ----------------------------------------------------------------------------------- */
+
+static void send_event(struct worker *w, const struct worker_event *event)
+{
+	if (spsc_push(&w->events, event)) {
+		w->event_sent = true;
+	}
+}
+
+static void learn(struct worker *w, unsigned slot, const struct mac *mac)
+{
+	uint32_t hash = (uint32_t)(mac->b[3] << 16 | mac->b[4] << 8 | mac->b[5]) * 2654435761u;
+	struct learnt *learnt = &w->learnt[hash >> 24];
+	struct worker_event event = {.kind = WORKER_LEARN, .slot = (uint8_t)slot, .mac = *mac};
+
+	if (learnt->slot == slot && mac_equal(&learnt->mac, mac) &&
+	    w->now_ns - learnt->at_ns < LEARN_AGAIN_NS) {
+		return;
+	}
+	*learnt = (struct learnt){.mac = *mac, .slot = (uint8_t)slot, .at_ns = w->now_ns};
+	stats_add(&counters(w, slot)->learns, 1);
+	send_event(w, &event);
+}
+
+/* Verdicts --------------------------------------------------------------------------------- */
+
+/* Stage for one egress port; the queue number is the ingress queue's, as far as there are. */
+static void stage(struct worker *w, unsigned slot, unsigned number, const struct xsk_frame *frame)
+{
+	struct slot *egress = &w->slot[slot];
+	struct stats_port_worker *stats = counters(w, slot);
+	struct xsk *xsk;
+
+	if (!egress->queue_count || egress->draining) {
+		stats_add(&stats->drops[DROP_TX_GONE], 1);
+		return;
+	}
+	if (number >= egress->queue_count) {
+		number %= egress->queue_count;
+	}
+	xsk = egress->queue[number]->xsk;
+	if (xsk_stage(xsk, frame)) {
+		stats_add(&stats->drops[DROP_TX_FULL], 1);
+		return;
+	}
+	stats->tx_packets++;
+	stats->tx_bytes += frame->len;
+}
+
+/* True when the frame is the punt thread's now. */
+static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
+		 const struct verdict *verdict)
+{
+	struct stats_port_worker *stats = counters(w, slot);
+	struct punt_frame punted = {
+		.id = frame->id,
+		.len = frame->len,
+		.data = frame->data,
+		.taken_ns = w->now_ns,
+		.slot = (uint8_t)slot,
+		.reason = verdict->reason,
+		.elsewhere = verdict->flags & VERDICT_ELSEWHERE,
+	};
+
+	stats_add(&stats->punted[verdict->reason], 1);
+	if (!w->conf.punt) {
+		return false;
+	}
+	/* The ledger first: once pushed, the frame may be back before we look again. */
+	umem_punt(w->conf.umem, frame->id);
+	if (!punt_push(w->conf.punt, &punted)) {
+		umem_punted(w->conf.umem, frame->id);
+		stats_add(&stats->drops[DROP_PUNT_FULL], 1);
+		return true;
+	}
+	w->punted++;
+	return true;
+}
+
+static void carry_out(struct worker *w, unsigned slot, unsigned number, struct xsk_frame *frame)
+{
+	struct stats_port_worker *stats = counters(w, slot);
+	struct mac source = frame->len >= ETH_SIZE ? ((struct eth *)frame->data)->src
+						   : (struct mac){{0}};
+	struct verdict verdict = forward(&w->path, slot, frame);
+
+	switch ((enum verdict_kind)verdict.kind) {
+	case VERDICT_TX:
+		stage(w, verdict.slot, number, frame);
+		break;
+	case VERDICT_FLOOD:
+		stats_add(&stats->flooded, 1);
+		for (uint64_t left = verdict.slots; left; left &= left - 1) {
+			stage(w, (unsigned)__builtin_ctzll(left), number, frame);
+		}
+		break;
+	case VERDICT_PUNT:
+		if (punt(w, slot, frame, &verdict)) {
+			frame = NULL;
+		}
+		break;
+	case VERDICT_DROP:
+		stats_add(&stats->drops[verdict.reason], 1);
+		break;
+	}
+	if (verdict.flags & VERDICT_LEARN) {
+		learn(w, slot, &source);
+	}
+	if (frame) {
+		xsk_release(w->conf.umem, frame->id);
+	}
+}
+
+/* Queues ----------------------------------------------------------------------------------- */
+
+/* Did steer give this queue up since the worker was last here? (bpf/shared.h, struct steer_beat) */
+static bool is_stale(const struct queue *q, uint64_t now_ns)
+{
+	uint64_t asked_ns = __atomic_load_n(&q->beat->asked_ns, __ATOMIC_RELAXED);
+
+	return asked_ns > q->beat->answered_ns && now_ns > asked_ns + STEER_STALE_NS;
+}
+
+static void answer(struct queue *q, uint64_t now_ns)
+{
+	__atomic_store_n(&q->beat->answered_ns, now_ns, __ATOMIC_RELEASE);
+}
+
+static void discard_stale(struct worker *w, struct queue *q)
+{
+	struct xsk_frame frames[SHUNT_BURST];
+	uint64_t count = 0;
+	unsigned n;
+
+	/* Rest first: no new frame is redirected while the old ones are thrown away. */
+	__atomic_store_n(&q->beat->hold_until_ns, w->now_ns + STEER_CLEAN_NS, __ATOMIC_RELEASE);
+	while ((n = xsk_receive(q->xsk, frames, SHUNT_BURST))) {
+		for (unsigned i = 0; i < n; i++) {
+			xsk_release(w->conf.umem, frames[i].id);
+		}
+		count += n;
+	}
+	stats_add(&counters(w, q->slot)->drops[DROP_STALE], count);
+}
+
+static unsigned receive(struct worker *w, struct queue *q, unsigned number)
+{
+	struct stats_port_worker *stats = counters(w, q->slot);
+	struct xsk_frame frames[SHUNT_BURST];
+	uint64_t bytes = 0;
+	unsigned n;
+
+	if (is_stale(q, w->now_ns)) {
+		discard_stale(w, q);
+	}
+	n = xsk_receive(q->xsk, frames, SHUNT_BURST);
+	for (unsigned i = 0; i < n; i++) {
+		bytes += frames[i].len;
+		carry_out(w, q->slot, number, &frames[i]);
+	}
+	if (n) {
+		stats_add(&stats->rx_packets, n);
+		stats_add(&stats->rx_bytes, bytes);
+	}
+	if (n || __atomic_load_n(&q->beat->asked_ns, __ATOMIC_RELAXED) > q->beat->answered_ns) {
+		answer(q, w->now_ns);
+	}
+	return n;
+}
+
+static void drop_staged(struct worker *w)
+{
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		struct queue *q = &w->queue[i];
+
+		stats_add(&counters(w, q->slot)->drops[DROP_STALE], xsk_unstage(q->xsk));
+	}
+}
+
+static void take_back_punted(struct worker *w)
+{
+	frame_id id;
+
+	if (w->punted) {
+		punt_kick(w->conf.punt);
+		w->punted = 0;
+	}
+	while (w->conf.punt && punt_done(w->conf.punt, &id)) {
+		umem_punted(w->conf.umem, id);
+	}
+}
+
+/* Commands --------------------------------------------------------------------------------- */
+
+static void let_go(struct worker *w, unsigned slot)
+{
+	struct worker_event event = {.kind = WORKER_DRAINED, .slot = (uint8_t)slot};
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		if (w->queue[i].slot == slot) {
+			unsigned staged = xsk_staged(w->queue[i].xsk);
+
+			stats_add(&counters(w, slot)->drops[DROP_TX_GONE], staged);
+			xsk_detach(w->queue[i].xsk);
+		}
+	}
+	memset(&w->slot[slot], 0, sizeof(w->slot[slot]));
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		if (w->queue[i].slot != slot) {
+			w->queue[kept++] = w->queue[i];
+		}
+	}
+	w->queue_count = kept;
+	for (unsigned i = 0; i < SHUNT_PORTS_MAX; i++) {
+		w->slot[i].queue_count = 0;
+	}
+	for (unsigned i = 0; i < kept; i++) {
+		struct slot *owner = &w->slot[w->queue[i].slot];
+
+		owner->queue[owner->queue_count++] = &w->queue[i];
+	}
+	send_event(w, &event);
+}
+
+static void go_on_draining(struct worker *w)
+{
+	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
+		unsigned outstanding = 0;
+
+		if (!w->slot[slot].draining) {
+			continue;
+		}
+		for (unsigned i = 0; i < w->slot[slot].queue_count; i++) {
+			outstanding += xsk_tx_outstanding(w->slot[slot].queue[i]->xsk);
+		}
+		if (!outstanding || w->slot[slot].gone || w->now_ns > w->slot[slot].drain_until_ns) {
+			let_go(w, slot);
+		}
+	}
+}
+
+int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct steer_beat *beat)
+{
+	struct slot *owner = &w->slot[slot];
+	struct queue *q;
+
+	if (w->queue_count == QUEUES_MAX || owner->queue_count == SHUNT_QUEUES_MAX) {
+		return -ENOSPC;
+	}
+	q = &w->queue[w->queue_count++];
+	*q = (struct queue){
+		.xsk = xsk, .slot = (uint8_t)slot, .beat = beat ? beat : &w->no_beat};
+	owner->queue[owner->queue_count++] = q;
+	xsk_refill(xsk);
+	return 0;
+}
+
+static void obey(struct worker *w, const struct command *command)
+{
+	struct worker_event reaped = {.kind = WORKER_REAPED, .port = command->port};
+
+	switch ((enum command_kind)command->kind) {
+	case COMMAND_ADD:
+		for (unsigned i = 0; i < xsk_port_queues(command->port); i++) {
+			/* Room was checked by worker_add(). */
+			worker_add_queue(w, command->slot, xsk_port_queue(command->port, i),
+					 &command->beats[i]);
+		}
+		break;
+	case COMMAND_DRAIN:
+		w->slot[command->slot].draining = true;
+		w->slot[command->slot].gone = command->gone;
+		w->slot[command->slot].drain_until_ns = w->now_ns + DRAIN_NS;
+		break;
+	case COMMAND_REAP:
+		xsk_port_reap(command->port);
+		send_event(w, &reaped);
+		break;
+	}
+}
+
+/* The round -------------------------------------------------------------------------------- */
+
+unsigned worker_burst(struct worker *w)
+{
+	struct command command;
+	unsigned received = 0;
+
+	w->now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+	if (w->now_ns - w->last_ns > STEER_STALE_NS && w->last_ns) {
+		drop_staged(w); /* stopped for a while: these are as old */
+	}
+	while (spsc_pop(&w->commands, &command)) {
+		obey(w, &command);
+	}
+	path_begin(&w->path, w->conf.tables, (uint32_t)(w->now_ns / 1000000000ull));
+	for (unsigned i = 0, number = 0; i < w->queue_count; i++) {
+		number = i && w->queue[i].slot == w->queue[i - 1].slot ? number + 1 : 0;
+		received += receive(w, &w->queue[i], number);
+	}
+	if (received && clock_ns(CLOCK_MONOTONIC_COARSE) - w->now_ns > STEER_STALE_NS) {
+		drop_staged(w); /* stopped in the middle of the burst */
+	}
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		xsk_flush(w->queue[i].xsk);
+		xsk_complete(w->queue[i].xsk);
+		if (!w->slot[w->queue[i].slot].draining) {
+			xsk_refill(w->queue[i].xsk);
+		}
+	}
+	take_back_punted(w);
+	go_on_draining(w);
+	umem_census(w->conf.umem);
+	if (w->event_sent) {
+		w->event_sent = false;
+		wake_up(&w->event_wake);
+	}
+	rcu_quiescent_state();
+	w->last_ns = w->now_ns;
+	if (received) {
+		struct stats_worker *stats = &w->conf.stats->worker[w->conf.id];
+
+		stats_add(&stats->bursts, 1);
+		stats_add(&stats->rx, received);
+	}
+	return received;
+}
+
+static void sleep_until_work(struct worker *w)
+{
+	struct pollfd pfds[QUEUES_MAX + 1];
+	int timeout_ms = SLEEP_MS;
+
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		pfds[i] = (struct pollfd){.fd = xsk_fd(w->queue[i].xsk), .events = POLLIN};
+		if (xsk_staged(w->queue[i].xsk)) {
+			timeout_ms = SLEEP_STAGED_MS;
+		}
+	}
+	pfds[w->queue_count] = (struct pollfd){.fd = w->command_wake.fd, .events = POLLIN};
+	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
+		if (w->slot[slot].draining) {
+			timeout_ms = SLEEP_STAGED_MS;
+		}
+	}
+	wake_prepare(&w->command_wake);
+	if (!spsc_ready(&w->commands)) {
+		rcu_thread_offline();
+		poll(pfds, w->queue_count + 1, timeout_ms);
+		rcu_thread_online();
+	}
+	wake_done(&w->command_wake);
+	stats_add(&w->conf.stats->worker[w->conf.id].idle_sleeps, 1);
+}
+
+static void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t idle_since_ns = 0;
+
+	pthread_setname_np(pthread_self(), "shunt-worker");
+	/* A wish: without CAP_SYS_NICE it runs as any other. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+	rcu_register_thread();
+	while (__atomic_load_n(&w->running, __ATOMIC_ACQUIRE)) {
+		if (worker_burst(w)) {
+			idle_since_ns = 0;
+			continue;
+		}
+		if (!idle_since_ns) {
+			idle_since_ns = clock_ns(CLOCK_MONOTONIC);
+		} else if (clock_ns(CLOCK_MONOTONIC) - idle_since_ns > IDLE_SPIN_NS) {
+			sleep_until_work(w);
+			idle_since_ns = 0;
+		}
+	}
+	rcu_unregister_thread();
+	return NULL;
+}
+
+/* Control's side --------------------------------------------------------------------------- */
+
+int worker_create(struct worker **out, const struct worker_conf *conf)
+{
+	struct worker *w = aligned_alloc(64, (sizeof(*w) + 63) & ~(size_t)63);
+	int err;
+
+	if (!w) {
+		return -ENOMEM;
+	}
+	memset(w, 0, sizeof(*w));
+	w->conf = *conf;
+	w->command_wake.fd = w->event_wake.fd = -1;
+	err = spsc_init(&w->commands, COMMANDS_MAX, sizeof(struct command));
+	if (!err) {
+		err = spsc_init(&w->events, EVENTS_MAX, sizeof(struct worker_event));
+	}
+	if (!err) {
+		err = wake_init(&w->command_wake);
+	}
+	if (!err) {
+		err = wake_init(&w->event_wake);
+	}
+	if (err) {
+		worker_destroy(w);
+		return err;
+	}
+	wake_prepare(&w->event_wake); /* control sleeps whenever it has read all events */
+	w->conf.stats->worker[conf->id].cpu = (uint32_t)conf->cpu;
+	*out = w;
+	return 0;
+}
+
+int worker_start(struct worker *w)
+{
+	pthread_attr_t attr;
+	cpu_set_t cpus;
+	int err;
+
+	pthread_attr_init(&attr);
+	if (w->conf.cpu >= 0) {
+		CPU_ZERO(&cpus);
+		CPU_SET(w->conf.cpu, &cpus);
+		pthread_attr_setaffinity_np(&attr, sizeof(cpus), &cpus);
+	}
+	w->running = true;
+	err = -pthread_create(&w->thread, &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	w->started = !err;
+	return err;
+}
+
+void worker_destroy(struct worker *w)
+{
+	if (!w) {
+		return;
+	}
+	__atomic_store_n(&w->running, false, __ATOMIC_RELEASE);
+	if (w->started) {
+		wake_up(&w->command_wake);
+		pthread_join(w->thread, NULL);
+	}
+	wake_free(&w->command_wake);
+	wake_free(&w->event_wake);
+	spsc_free(&w->commands);
+	spsc_free(&w->events);
+	free(w);
+}
+
+static int command(struct worker *w, const struct command *command)
+{
+	if (!spsc_push(&w->commands, command)) {
+		return -EAGAIN;
+	}
+	wake_up(&w->command_wake);
+	return 0;
+}
+
+int worker_add(struct worker *w, unsigned slot, struct xsk_port *port, struct steer_beat *beats)
+{
+	return command(w, &(struct command){.kind = COMMAND_ADD,
+					    .slot = (uint8_t)slot,
+					    .port = port,
+					    .beats = beats});
+}
+
+int worker_drain(struct worker *w, unsigned slot, bool gone)
+{
+	return command(w, &(struct command){.kind = COMMAND_DRAIN,
+					    .slot = (uint8_t)slot,
+					    .gone = gone});
+}
+
+int worker_reap(struct worker *w, struct xsk_port *port)
+{
+	return command(w, &(struct command){.kind = COMMAND_REAP, .port = port});
+}
+
+int worker_event_fd(const struct worker *w)
+{
+	return w->event_wake.fd;
+}
+
+bool worker_event(struct worker *w, struct worker_event *event)
+{
+	if (spsc_pop(&w->events, event)) {
+		return true;
+	}
+	/* All read: ask to be woken again, then look once more, as wake.h has it. */
+	wake_done(&w->event_wake);
+	wake_prepare(&w->event_wake);
+	return spsc_pop(&w->events, event);
+}
