@@ -16,7 +16,8 @@ static const struct topo_if *fast_member(const struct path *path, int slot, int 
 {
 	const struct topo_if *out = slot < 0 ? NULL : topo_port(path->topo, (unsigned)slot);
 
-	if (!out || out->bridge != bridge || (out->flags & (TOPO_UP | TOPO_L2)) != (TOPO_UP | TOPO_L2)) {
+	if (!out || out->bridge != bridge ||
+	    (out->flags & (TOPO_UP | TOPO_L2)) != (TOPO_UP | TOPO_L2)) {
 		return NULL;
 	}
 	return out;

@@ -14,7 +14,8 @@ enum parse_result parse_ipv4(const struct xsk_frame *frame, unsigned *size)
 		return PARSE_BAD;
 	}
 	if (ip->version_ihl != 0x45) {
-		return ip->version_ihl > 0x45 && ip->version_ihl <= 0x4f ? PARSE_OPTIONS : PARSE_BAD;
+		return ip->version_ihl > 0x45 && ip->version_ihl <= 0x4f ? PARSE_OPTIONS
+									 : PARSE_BAD;
 	}
 	length = ntohs(ip->length_be);
 	if (length < IPV4_SIZE || length > frame->len - ETH_SIZE) {

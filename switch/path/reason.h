@@ -23,32 +23,32 @@ enum drop_reason {
 #define DROP_REASON_ENUM(id, name, meaning) DROP_##id,
 	DROP_REASONS(DROP_REASON_ENUM)
 #undef DROP_REASON_ENUM
-	DROP_REASON_COUNT
+		DROP_REASON_COUNT
 };
 
 /* Frames given back to the kernel by the worker; classes of the punt police. */
-#define PUNT_REASONS(X)                                                                      \
-	X(NO_NEIGH, "no_neigh", "next hop not resolved: the kernel asks for it")             \
-	X(TOO_BIG, "too_big", "longer than the egress MTU: the kernel fragments or answers") \
-	X(NO_ROUTE, "no_route", "no route: the kernel answers")                              \
+#define PUNT_REASONS(X)                                                                       \
+	X(NO_NEIGH, "no_neigh", "next hop not resolved: the kernel asks for it")              \
+	X(TOO_BIG, "too_big", "longer than the egress MTU: the kernel fragments or answers")  \
+	X(NO_ROUTE, "no_route", "no route: the kernel answers")                               \
 	X(REDIRECT, "redirect", "routed back out of its ingress: the kernel sends redirects") \
-	X(LOCAL, "local", "for an address or MAC of this machine")                           \
-	X(NOT_FAST, "not_fast", "leaves by an interface that is not a fast port")            \
-	X(ROUTE_KERNEL, "route_kernel", "route of a kind that the kernel handles")           \
-	X(FLOOD, "flood", "unknown unicast that the kernel must flood")                      \
-	X(BAD_IP, "bad_ip", "IP header the kernel must judge")                               \
-	X(MARTIAN, "martian", "source address that the kernel must judge")                   \
-	X(TTL, "ttl", "TTL or hop limit expires here")                                       \
-	X(OPTIONS, "options", "IP options or extension headers for routers")                 \
-	X(FORWARDING, "forwarding", "forwarding or this port's fast path is switched off")   \
-	X(BAD_SOURCE, "bad_source", "source MAC is this bridge's own, zero or multicast")    \
+	X(LOCAL, "local", "for an address or MAC of this machine")                            \
+	X(NOT_FAST, "not_fast", "leaves by an interface that is not a fast port")             \
+	X(ROUTE_KERNEL, "route_kernel", "route of a kind that the kernel handles")            \
+	X(FLOOD, "flood", "unknown unicast that the kernel must flood")                       \
+	X(BAD_IP, "bad_ip", "IP header the kernel must judge")                                \
+	X(MARTIAN, "martian", "source address that the kernel must judge")                    \
+	X(TTL, "ttl", "TTL or hop limit expires here")                                        \
+	X(OPTIONS, "options", "IP options or extension headers for routers")                  \
+	X(FORWARDING, "forwarding", "forwarding or this port's fast path is switched off")    \
+	X(BAD_SOURCE, "bad_source", "source MAC is this bridge's own, zero or multicast")     \
 	X(UNSUPPORTED, "unsupported", "a kind of frame the fast path does not forward")
 
 enum punt_reason {
 #define PUNT_REASON_ENUM(id, name, meaning) PUNT_##id,
 	PUNT_REASONS(PUNT_REASON_ENUM)
 #undef PUNT_REASON_ENUM
-	PUNT_REASON_COUNT
+		PUNT_REASON_COUNT
 };
 
 #endif

@@ -17,11 +17,11 @@
 
 #define RING_SIZE_MAX 2048u /* entries; what a 25 GbE link needs for 100 us of 64-byte frames */
 #define RING_SIZE_MIN 256u
-#define STAGE_FRAMES 512u    /* waiting for a full TX ring, a queue */
-#define SLACK_FRAMES 512u    /* bursts in hand */
-#define MEMORY_SHARE 8u      /* of the machine's memory at most this fraction holds frames */
+#define STAGE_FRAMES 512u /* waiting for a full TX ring, a queue */
+#define SLACK_FRAMES 512u /* bursts in hand */
+#define MEMORY_SHARE 8u   /* of the machine's memory at most this fraction holds frames */
 #define RETRY_NS 2000000000ull
-#define CLOSE_MS 1000        /* for the worker to let go of all ports at the end */
+#define CLOSE_MS 1000 /* for the worker to let go of all ports at the end */
 
 struct port {
 	const struct config_port *conf;
@@ -45,15 +45,17 @@ struct ports {
 	struct port port[SHUNT_PORTS_MAX];
 };
 
-static const char *const mode_names[] = {
-	[XSK_AUTO] = "auto", [XSK_ZEROCOPY] = "zerocopy", [XSK_COPY] = "copy", [XSK_GENERIC] = "generic"};
+static const char *const mode_names[] = {[XSK_AUTO] = "auto",
+					 [XSK_ZEROCOPY] = "zerocopy",
+					 [XSK_COPY] = "copy",
+					 [XSK_GENERIC] = "generic"};
 
 /* Drivers that hand over frames of local stacks with checksums left to hardware. */
 static bool driver_leaves_partial(const char *driver)
 {
-	static const char *const drivers[] = {"veth",	"tun",	   "virtio_net", "vmxnet3", "xen_netfront",
-					      "vif",	"hv_netvsc", "netkit",	 "macvlan", "ipvlan",
-					      "dummy",	"ifb"};
+	static const char *const drivers[] = {"veth",         "tun",    "virtio_net", "vmxnet3",
+					      "xen_netfront", "vif",    "hv_netvsc",  "netkit",
+					      "macvlan",      "ipvlan", "dummy",      "ifb"};
 
 	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
 		if (!strcmp(driver, drivers[i])) {
@@ -410,14 +412,16 @@ int ports_probe(const struct config_port *conf, char *error, unsigned error_size
 
 	if (!ifindex) {
 		snprintf(error, error_size,
-			 "no interface %s here: see `ip link`, or take the port out of the configuration",
+			 "no interface %s here: see `ip link`, or take the port out of the "
+			 "configuration",
 			 conf->name);
 		return -ENODEV;
 	}
 	occupied = steer_occupied(ifindex);
 	if (occupied > 0) {
 		snprintf(error, error_size,
-			 "%s has another XDP program: take it off (`ip link set dev %s xdp off`) or leave "
+			 "%s has another XDP program: take it off (`ip link set dev %s xdp off`) "
+			 "or leave "
 			 "the port out",
 			 conf->name, conf->name);
 		return -EBUSY;
@@ -518,8 +522,8 @@ void ports_close(struct ports *ports)
 			}
 		}
 		if (left && poll(&pfd, 1, CLOSE_MS) <= 0) {
-			log_line("the worker does not let go of %u port%s: closing all the same", left,
-				 left == 1 ? "" : "s");
+			log_line("the worker does not let go of %u port%s: closing all the same",
+				 left, left == 1 ? "" : "s");
 			break;
 		}
 	}

@@ -18,8 +18,9 @@
 #include "run/spsc.h"
 #include "run/wake.h"
 
-#define TAP_MTU 9216               /* over any frame that is punted */
-#define VERDICT_TTL_NS 1500000000ull /* a cached verdict: 1 to 2 s, so that a new route soon counts */
+#define TAP_MTU 9216 /* over any frame that is punted */
+#define VERDICT_TTL_NS \
+	1500000000ull /* a cached verdict: 1 to 2 s, so that a new route soon counts */
 
 /*
  * The police (RFC 2697's single bucket): what the kernel answers or resolves costs it more than what
@@ -89,7 +90,8 @@ static bool police_allows(struct bucket *bucket, enum punt_class class, uint64_t
 	uint64_t passed_ns = now_ns - bucket->filled_ns;
 
 	bucket->filled_ns = now_ns;
-	bucket->credit = passed_ns > second ? full : bucket->credit + passed_ns * police[class].rate;
+	bucket->credit = passed_ns > second ? full
+					    : bucket->credit + passed_ns * police[class].rate;
 	if (bucket->credit > full) {
 		bucket->credit = full;
 	}
@@ -151,8 +153,7 @@ static void *punt_main(void *arg)
 			spsc_push(&punt->done, &frame.id);
 		}
 		wake_prepare(&punt->wake);
-		if (!spsc_ready(&punt->todo) &&
-		    __atomic_load_n(&punt->running, __ATOMIC_ACQUIRE)) {
+		if (!spsc_ready(&punt->todo) && __atomic_load_n(&punt->running, __ATOMIC_ACQUIRE)) {
 			poll(&pfd, 1, -1);
 		}
 		wake_done(&punt->wake);
@@ -242,8 +243,7 @@ static int tap_create(struct punt *punt, unsigned ports)
 	return err ? err : tc_clsact_add(punt->ifindex);
 }
 
-int punt_create(struct punt **out, struct steer_shared *shared, struct stats *stats,
-		unsigned ports)
+int punt_create(struct punt **out, struct steer_shared *shared, struct stats *stats, unsigned ports)
 {
 	struct punt *punt = calloc(1, sizeof(*punt));
 	int err;

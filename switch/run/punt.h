@@ -30,9 +30,10 @@ struct punt_frame {
 	frame_id id;
 	uint32_t len;
 	uint8_t *data;
-	uint64_t taken_ns; /* when the worker took it, CLOCK_MONOTONIC_COARSE; too old is not sent */
-	uint8_t slot;      /* port it came in by */
-	uint8_t reason;    /* enum punt_reason */
+	uint64_t
+		taken_ns; /* when the worker took it, CLOCK_MONOTONIC_COARSE; too old is not sent */
+	uint8_t slot;     /* port it came in by */
+	uint8_t reason;   /* enum punt_reason */
 	uint8_t elsewhere; /* its destination leaves by no port of ours: tell the verdict cache */
 };
 

@@ -15,16 +15,16 @@
 #include "run/spsc.h"
 #include "run/wake.h"
 
-#define QUEUES_MAX 256u                /* of all ports together */
-#define COMMANDS_MAX 256u              /* a few a port */
-#define EVENTS_MAX 4096u               /* a burst of new stations; more are seen again */
-#define IDLE_SPIN_NS 50000u            /* polled this long without work before sleeping */
-#define SLEEP_MS 100                   /* longest sleep: completions and beats are owed that often */
-#define SLEEP_STAGED_MS 1              /* with frames waiting for a full TX ring */
-#define DRAIN_NS 200000000ull          /* for TX rings to complete before a port is let go */
-#define LEARN_AGAIN_NS 100000000ull    /* the same learn event is not sent more often */
-#define LEARN_CACHE 256u               /* direct mapped */
-#define NICE (-10)                     /* above ordinary processes (the box's daemons) */
+#define QUEUES_MAX 256u             /* of all ports together */
+#define COMMANDS_MAX 256u           /* a few a port */
+#define EVENTS_MAX 4096u            /* a burst of new stations; more are seen again */
+#define IDLE_SPIN_NS 50000u         /* polled this long without work before sleeping */
+#define SLEEP_MS 100                /* longest sleep: completions and beats are owed that often */
+#define SLEEP_STAGED_MS 1           /* with frames waiting for a full TX ring */
+#define DRAIN_NS 200000000ull       /* for TX rings to complete before a port is let go */
+#define LEARN_AGAIN_NS 100000000ull /* the same learn event is not sent more often */
+#define LEARN_CACHE 256u            /* direct mapped */
+#define NICE (-10)                  /* above ordinary processes (the box's daemons) */
 
 enum command_kind { COMMAND_ADD, COMMAND_DRAIN, COMMAND_REAP };
 
@@ -322,7 +322,8 @@ static void go_on_draining(struct worker *w)
 		for (unsigned i = 0; i < w->slot[slot].queue_count; i++) {
 			outstanding += xsk_tx_outstanding(w->slot[slot].queue[i]->xsk);
 		}
-		if (!outstanding || w->slot[slot].gone || w->now_ns > w->slot[slot].drain_until_ns) {
+		if (!outstanding || w->slot[slot].gone ||
+		    w->now_ns > w->slot[slot].drain_until_ns) {
 			let_go(w, slot);
 		}
 	}
@@ -337,8 +338,7 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 		return -ENOSPC;
 	}
 	q = &w->queue[w->queue_count++];
-	*q = (struct queue){
-		.xsk = xsk, .slot = (uint8_t)slot, .beat = beat ? beat : &w->no_beat};
+	*q = (struct queue){.xsk = xsk, .slot = (uint8_t)slot, .beat = beat ? beat : &w->no_beat};
 	owner->queue[owner->queue_count++] = q;
 	xsk_refill(xsk);
 	return 0;
@@ -555,9 +555,8 @@ int worker_add(struct worker *w, unsigned slot, struct xsk_port *port, struct st
 
 int worker_drain(struct worker *w, unsigned slot, bool gone)
 {
-	return command(w, &(struct command){.kind = COMMAND_DRAIN,
-					    .slot = (uint8_t)slot,
-					    .gone = gone});
+	return command(
+		w, &(struct command){.kind = COMMAND_DRAIN, .slot = (uint8_t)slot, .gone = gone});
 }
 
 int worker_reap(struct worker *w, struct xsk_port *port)

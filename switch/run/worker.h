@@ -40,7 +40,7 @@ struct worker_conf {
 enum worker_event_kind {
 	WORKER_LEARN,   /* slot, mac: seen as a source where the FDB does not have it */
 	WORKER_DRAINED, /* slot: nothing of the port is touched any more; its sockets may be closed */
-	WORKER_REAPED,  /* port: its frames are out of limbo; it may be freed */
+	WORKER_REAPED, /* port: its frames are out of limbo; it may be freed */
 };
 
 struct worker_event {

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "run/answer.h"
+
+#include <arpa/inet.h>
+#include <linux/neighbour.h>
+
+#include "run/port.h"
+
+#define FDB_MAC_FORMAT "%02x:%02x:%02x:%02x:%02x:%02x"
+#define MAC_ARGS(mac) (mac).b[0], (mac).b[1], (mac).b[2], (mac).b[3], (mac).b[4], (mac).b[5]
+
+struct listing {
+	FILE *out;
+	const struct topo *topo;
+};
+
+static const char *dev_name(const struct topo *topo, uint32_t ifindex)
+{
+	const struct topo_if *iface = topo_if(topo, ifindex);
+
+	return iface ? iface->name : "?";
+}
+
+static void print_ip(FILE *out, unsigned family, const struct ip_addr *addr)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	fputs(inet_ntop(family == IP_V4 ? AF_INET : AF_INET6, addr->b, text, sizeof(text)), out);
+}
+
+static void print_dev(FILE *out, const struct topo *topo, uint32_t ifindex)
+{
+	fputs("\"dev\":", out);
+	control_json_string(out, dev_name(topo, ifindex));
+}
+
+/* Destinations are written as iproute2 does: "default", and no length for a host. */
+static void print_route(const struct rib_route *route, void *arg)
+{
+	const struct listing *list = arg;
+	const struct rib_key *key = &route->key;
+	FILE *out = list->out;
+
+	fputs("{\"dst\":\"", out);
+	if (!key->len) {
+		fputs("default", out);
+	} else {
+		print_ip(out, key->family, &key->prefix);
+		if (key->len != ip_bits(key->family)) {
+			fprintf(out, "/%u", key->len);
+		}
+	}
+	fprintf(out, "\",\"family\":\"%s\",\"table\":\"%s\",\"metric\":%u,\"nexthops\":[",
+		key->family == IP_V4 ? "inet" : "inet6", key->table == RIB_MAIN ? "main" : "local",
+		key->metric);
+	for (unsigned i = 0; i < route->count; i++) {
+		const struct hop *hop = &route->hop[i];
+
+		fputs(i ? ",{" : "{", out);
+		if (hop->has_via) {
+			fputs("\"via\":\"", out);
+			print_ip(out, hop->via_family, &hop->via);
+			fputs("\",", out);
+		}
+		print_dev(out, list->topo, hop->ifindex);
+		fprintf(out, ",\"weight\":%u}", hop->weight);
+	}
+	fprintf(out, "],\"action\":\"%s\"}\n",
+		route->action == NEXTHOP_FORWARD ? "forward" : "kernel");
+}
+
+static int answer_route(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+
+	rib_each(from->tables->rib, print_route,
+		 &(struct listing){.out = out, .topo = from->tables->topo});
+	return 0;
+}
+
+static const char *nud_name(uint16_t nud)
+{
+	static const struct {
+		uint16_t nud;
+		const char *name;
+	} names[] = {{NUD_INCOMPLETE, "INCOMPLETE"}, {NUD_REACHABLE, "REACHABLE"},
+		     {NUD_STALE, "STALE"},           {NUD_DELAY, "DELAY"},
+		     {NUD_PROBE, "PROBE"},           {NUD_FAILED, "FAILED"},
+		     {NUD_NOARP, "NOARP"},           {NUD_PERMANENT, "PERMANENT"}};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (nud & names[i].nud) {
+			return names[i].name;
+		}
+	}
+	return "NONE";
+}
+
+static void print_neigh(const struct neigh_entry *entry, void *arg)
+{
+	static const struct mac none;
+	const struct listing *list = arg;
+
+	fputs("{\"dst\":\"", list->out);
+	print_ip(list->out, entry->key.family, &entry->key.addr);
+	fputs("\",", list->out);
+	print_dev(list->out, list->topo, entry->key.ifindex);
+	if (!mac_equal(&entry->lladdr, &none)) {
+		fprintf(list->out, ",\"lladdr\":\"" FDB_MAC_FORMAT "\"", MAC_ARGS(entry->lladdr));
+	}
+	fprintf(list->out, ",\"state\":\"%s\"}\n", nud_name(entry->nud));
+}
+
+static int answer_neigh(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+
+	neigh_each(from->tables->neigh, print_neigh,
+		   &(struct listing){.out = out, .topo = from->tables->topo});
+	return 0;
+}
+
+static void print_fdb(const struct fdb_entry *entry, void *arg)
+{
+	static const char *const states[] = {
+		[FDB_DYNAMIC] = "dynamic", [FDB_STATIC] = "static", [FDB_LOCAL] = "local"};
+	const struct listing *list = arg;
+
+	fprintf(list->out,
+		"{\"mac\":\"" FDB_MAC_FORMAT "\",\"vlan\":%u,\"bridge\":", MAC_ARGS(entry->key.mac),
+		entry->key.vlan);
+	control_json_string(list->out, dev_name(list->topo, entry->key.bridge));
+	fputc(',', list->out);
+	print_dev(list->out, list->topo, entry->ifindex);
+	fprintf(list->out, ",\"state\":\"%s\"}\n", states[entry->state]);
+}
+
+static int answer_fdb(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+
+	fdb_each(from->tables->fdb, print_fdb,
+		 &(struct listing){.out = out, .topo = from->tables->topo});
+	return 0;
+}
+
+static int answer_mirror(FILE *out, const char *args, char error[128], void *arg)
+{
+	static const char *const states[] = {
+		[MIRROR_DUMP] = "dump", [MIRROR_LIVE] = "live", [MIRROR_RESYNC] = "resync"};
+	const struct answer_sources *from = arg;
+	struct mirror_stats stats;
+
+	mirror_stats(from->mirror, &stats);
+	fprintf(out,
+		"{\"state\":\"%s\",\"resyncs\":%llu,\"routes4\":%zu,\"routes6\":%zu,"
+		"\"nexthops\":%zu,\"neighbours\":%zu,\"fdb\":%zu,\"lag_ms\":%llu,"
+		"\"messages\":%llu,\"malformed\":%llu,\"overruns\":%llu}\n",
+		states[stats.state], (unsigned long long)stats.resyncs, stats.routes4,
+		stats.routes6, stats.nexthops, stats.neighbours, stats.fdb,
+		(unsigned long long)stats.lag_ms, (unsigned long long)stats.messages,
+		(unsigned long long)stats.malformed, (unsigned long long)stats.overruns);
+	return 0;
+}
+
+static int answer_version(FILE *out, const char *args, char error[128], void *arg)
+{
+	fputs("{\"daemon\":\"" SHUNT_VERSION "\"}\n", out);
+	return 0;
+}
+
+/* Bring the stats segment up to date: whoever asked reads it next. */
+static int answer_refresh(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+
+	ports_refresh(from->ports);
+	return 0;
+}
+
+const struct control_object answer_objects[] = {
+	{"route", answer_route},
+	{"neigh", answer_neigh},
+	{"fdb", answer_fdb},
+	{"mirror", answer_mirror},
+	{"version", answer_version},
+	{"refresh", answer_refresh},
+	{NULL, NULL},
+};
