@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "world.h"
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define IFINDEX_PORT 1u    /* + slot */
+#define IFINDEX_BRIDGE 20u /* + bridge */
+#define IFINDEX_OTHER 30u  /* no port of ours */
+
+static void must(int result, const char *what)
+{
+	if (result < 0) {
+		fprintf(stderr, "world: %s: %d\n", what, result);
+		abort();
+	}
+}
+
+static struct mac make_mac(uint8_t kind, uint8_t a, uint8_t b)
+{
+	return (struct mac){{0x02, 0x00, 0x5e, kind, a, b}};
+}
+
+struct mac world_port_mac(unsigned slot)
+{
+	return make_mac(1, 0, (uint8_t)slot);
+}
+
+struct mac world_bridge_mac(unsigned bridge)
+{
+	return make_mac(2, 0, (uint8_t)bridge);
+}
+
+struct mac world_host_mac(unsigned net, unsigned host)
+{
+	return make_mac(3, (uint8_t)net, (uint8_t)host);
+}
+
+int world_bridge_of(unsigned slot)
+{
+	static const int bridge[WORLD_PORTS] = {0, 0, 0, -1, -1, 1, 1, 2};
+
+	return bridge[slot];
+}
+
+struct mac world_router_mac(unsigned slot)
+{
+	int bridge = world_bridge_of(slot);
+
+	return bridge < 0 ? world_port_mac(slot) : world_bridge_mac((unsigned)bridge);
+}
+
+/* The interface with the network's address. */
+static uint32_t net_ifindex(unsigned net)
+{
+	static const uint32_t ifindex[WORLD_NETS] = {IFINDEX_BRIDGE, IFINDEX_PORT + 3,
+						     IFINDEX_PORT + 4, IFINDEX_BRIDGE + 1,
+						     IFINDEX_BRIDGE + 2};
+
+	return ifindex[net];
+}
+
+static struct ip_addr address(enum ip_family family, unsigned net, unsigned host)
+{
+	if (family == IP_V4) {
+		return (struct ip_addr){{10, (uint8_t)net, 0, (uint8_t)host}};
+	}
+	return (struct ip_addr){{0x20, 0x01, 0x0d, 0xb8, 0, (uint8_t)net, [15] = (uint8_t)host}};
+}
+
+static void build_links(struct tables *tables)
+{
+	struct topo *topo = topo_create();
+	const uint16_t all = TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 |
+			     TOPO_FORWARD6;
+	const uint64_t members[WORLD_BRIDGES] = {0x07, 0x60, 0x80};
+	struct topo_if iface;
+
+	if (!topo) {
+		abort();
+	}
+	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		iface = (struct topo_if){.ifindex = IFINDEX_PORT + slot,
+					 .kind = TOPO_PORT,
+					 .flags = all,
+					 .slot = (int16_t)slot,
+					 .bridge = TOPO_NONE,
+					 .mac = world_port_mac(slot),
+					 .mtu = slot == 4 ? 1280 : 1500};
+		iface.mtu6 = iface.mtu;
+		iface.rp_filter = slot == 3 ? 1 : slot == 4 ? 2 : 0;
+		if (slot >= 4 && slot <= 6) {
+			iface.flags |= TOPO_PARTIAL;
+		}
+		snprintf(iface.name, sizeof(iface.name), "port%u", slot);
+		must(topo_add_if(topo, &iface), "port");
+	}
+	iface = (struct topo_if){.ifindex = IFINDEX_OTHER,
+				 .kind = TOPO_OTHER,
+				 .flags = TOPO_UP | TOPO_FORWARD4 | TOPO_FORWARD6,
+				 .slot = TOPO_NONE,
+				 .bridge = TOPO_NONE,
+				 .mac = make_mac(4, 0, 0),
+				 .mtu = 1500,
+				 .mtu6 = 1500,
+				 .name = "other"};
+	must(topo_add_if(topo, &iface), "other");
+	for (unsigned bridge = 0; bridge < WORLD_BRIDGES; bridge++) {
+		int index;
+
+		iface = (struct topo_if){.ifindex = IFINDEX_BRIDGE + bridge,
+					 .kind = TOPO_BRIDGE,
+					 .flags = all | (bridge == 1 ? TOPO_BR_NF : 0),
+					 .slot = TOPO_NONE,
+					 .bridge = TOPO_NONE,
+					 .mac = world_bridge_mac(bridge),
+					 .mtu = 1500,
+					 .mtu6 = 1500};
+		if (bridge == 2) {
+			iface.flags &= (uint16_t)~TOPO_L3;
+		}
+		snprintf(iface.name, sizeof(iface.name), "br%u", bridge);
+		must(topo_add_if(topo, &iface), "bridge");
+		index = topo_add_bridge(topo, iface.ifindex, members[bridge], bridge != 2);
+		must(index, "bridge");
+		for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+			if (members[bridge] >> slot & 1) {
+				must(topo_join(topo, IFINDEX_PORT + slot, index), "member");
+			}
+		}
+	}
+	tables_publish_topo(tables, topo);
+}
+
+static void build_fdb(struct tables *tables)
+{
+	static const unsigned net_of_bridge[WORLD_BRIDGES] = {0, 3, 4};
+
+	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		int bridge = world_bridge_of(slot);
+		struct fdb_key key = {.mac = world_port_mac(slot)};
+
+		if (bridge < 0) {
+			continue;
+		}
+		key.bridge = IFINDEX_BRIDGE + (unsigned)bridge;
+		must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot, FDB_LOCAL),
+		     "fdb");
+		key.mac = world_bridge_mac((unsigned)bridge);
+		must(fdb_set(tables->fdb, &key, key.bridge, TOPO_NONE, FDB_LOCAL), "fdb");
+		/* Hosts .2 and .3 are behind the first member, .4 behind the last; .5 is unknown. */
+		key.mac = world_host_mac(net_of_bridge[bridge], 4);
+		must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot, FDB_DYNAMIC),
+		     "fdb");
+		if (slot > 0 && world_bridge_of(slot - 1) == bridge) {
+			continue;
+		}
+		for (unsigned host = 2; host < 4; host++) {
+			key.mac = world_host_mac(net_of_bridge[bridge], host);
+			must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot,
+				     FDB_STATIC),
+			     "fdb");
+		}
+	}
+}
+
+static void add_route(struct tables *tables, enum ip_family family, enum rib_table table,
+		      struct ip_addr prefix, unsigned len, enum nexthop_action action,
+		      const struct hop *hops, unsigned count)
+{
+	struct rib_route *route = calloc(1, sizeof(*route));
+
+	if (!route) {
+		abort();
+	}
+	route->key.family = (uint8_t)family;
+	route->key.table = (uint8_t)table;
+	route->key.len = (uint8_t)len;
+	route->key.prefix = prefix;
+	route->type = action == NEXTHOP_LOCAL ? RTN_LOCAL : RTN_UNICAST;
+	route->action = (uint8_t)action;
+	route->count = (uint8_t)count;
+	for (unsigned i = 0; i < count; i++) {
+		route->hop[i] = hops[i];
+	}
+	must(rib_set(tables->rib, route, false), "route");
+	free(route);
+}
+
+static struct hop via(enum ip_family family, unsigned net, unsigned host, uint16_t weight)
+{
+	return (struct hop){.ifindex = net_ifindex(net),
+			    .via_family = (uint8_t)family,
+			    .has_via = 1,
+			    .weight = weight,
+			    .via = address(family, net, host)};
+}
+
+/* Beyond the connected networks: 20 by two ways, 21 the kernel's, 22 by no port of ours, 23 (IPv4)
+ * through an IPv6 neighbour, 24 by a neighbour that is not resolved, the rest by default. */
+static void build_routes(struct tables *tables, enum ip_family family)
+{
+	unsigned net_len = family == IP_V4 ? 24 : 64, host_len = ip_bits(family);
+	unsigned far_len = family == IP_V4 ? 16 : 48;
+	struct hop two[] = {via(family, 1, 2, 3), via(family, 2, 2, 1)};
+	struct hop other = {.ifindex = IFINDEX_OTHER, .weight = 1}, hop;
+
+	for (unsigned net = 0; net < WORLD_NETS; net++) {
+		hop = (struct hop){.ifindex = net_ifindex(net), .weight = 1};
+		add_route(tables, family, RIB_MAIN, address(family, net, 0), net_len,
+			  NEXTHOP_FORWARD, &hop, 1);
+		add_route(tables, family, RIB_LOCAL, address(family, net, 1), host_len,
+			  NEXTHOP_LOCAL, NULL, 0);
+	}
+	if (family == IP_V4) {
+		add_route(tables, family, RIB_LOCAL, address(family, 0, 255), host_len,
+			  NEXTHOP_LOCAL, NULL, 0);
+	}
+	add_route(tables, family, RIB_MAIN, address(family, 20, 0), far_len, NEXTHOP_FORWARD, two,
+		  2);
+	add_route(tables, family, RIB_MAIN, address(family, 21, 0), far_len, NEXTHOP_KERNEL, NULL,
+		  0);
+	add_route(tables, family, RIB_MAIN, address(family, 22, 0), far_len, NEXTHOP_FORWARD,
+		  &other, 1);
+	hop = via(IP_V6, 2, 4, 1);
+	add_route(tables, family, RIB_MAIN, address(family, 23, 0), far_len, NEXTHOP_FORWARD, &hop,
+		  1);
+	hop = via(family, 1, 3, 1);
+	add_route(tables, family, RIB_MAIN, address(family, 24, 0), far_len, NEXTHOP_FORWARD, &hop,
+		  1);
+	hop = via(family, 0, 4, 1);
+	add_route(tables, family, RIB_MAIN, (struct ip_addr){{0}}, 0, NEXTHOP_FORWARD, &hop, 1);
+}
+
+static void build_neighbours(struct tables *tables, enum ip_family family)
+{
+	for (unsigned net = 0; net < WORLD_NETS; net++) {
+		for (unsigned host = 2; host < 5; host++) {
+			struct neigh_key key = {.ifindex = net_ifindex(net),
+						.family = (uint32_t)family,
+						.addr = address(family, net, host)};
+			struct mac mac = world_host_mac(net, host);
+
+			must(neigh_set(tables->neigh, &key, host == 3 ? NULL : &mac,
+				       host == 3 ? NUD_INCOMPLETE : NUD_STALE),
+			     "neighbour");
+		}
+	}
+}
+
+void world_build(struct tables *tables)
+{
+	const struct tables_limits limits = {.fdb = 1024, .neigh = 1024, .routes = 1024};
+
+	must(tables_create(tables, &limits), "tables");
+	build_links(tables);
+	build_fdb(tables);
+	for (int family = 0; family < IP_FAMILIES; family++) {
+		build_routes(tables, family);
+		build_neighbours(tables, family);
+	}
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * world: tables for the fuzzer, small enough to know by heart, with a case of everything in them.
+ *
+ *   slot  port                        10.N.0.0/24, 2001:db8:N::/64
+ *   0-2   members of bridge 0 (br0)   N = 0   floods itself
+ *   3     routed, rp_filter strict    N = 1
+ *   4     routed, MTU 1280, partial   N = 2   checksums may be unfinished; rp_filter loose
+ *   5-6   members of bridge 1 (br1)   N = 3   br_netfilter on, partial
+ *   7     member of bridge 2 (br2)    N = 4   the kernel floods; not L3
+ *
+ * On each network .1 is ours, .2 to .4 are neighbours (.3 without an address), .5 is nobody.
+ */
+#ifndef SHUNT_TESTS_FUZZ_WORLD_H
+#define SHUNT_TESTS_FUZZ_WORLD_H
+
+#include "table/tables.h"
+
+#define WORLD_PORTS 8u
+#define WORLD_BRIDGES 3u
+#define WORLD_NETS 5u
+
+/* Abort on any failure: there is no fuzzing without tables. */
+void world_build(struct tables *tables);
+
+struct mac world_port_mac(unsigned slot);
+struct mac world_bridge_mac(unsigned bridge);
+/* Host number 2..5 of a network; on a bridge it sits behind one of its members. */
+struct mac world_host_mac(unsigned net, unsigned host);
+/* The bridge a port is a member of, or -1. */
+int world_bridge_of(unsigned slot);
+/* MAC whose frames are routed when they come in by this port. */
+struct mac world_router_mac(unsigned slot);
+
+#endif
