@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "io/umem_private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -63,7 +62,7 @@ int umem_create(struct umem **out, size_t frames)
 	}
 	/* Chunk 0 is taken first. */
 	for (size_t i = 0; i < frames; i++) {
-		umem->entry[i].word = frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0);
+		umem->entry[i].word = WORD_POOL;
 		umem->pool[i] = (frame_id)(frames - 1 - i);
 	}
 	umem->pool_count = frames;
@@ -118,7 +117,7 @@ size_t umem_take(struct umem *umem, frame_id *ids, size_t count)
 	}
 	for (size_t i = 0; i < count; i++) {
 		ids[i] = umem->pool[--umem->pool_count];
-		umem->entry[ids[i]].word = frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0);
+		umem->entry[ids[i]].word = WORD_HELD;
 	}
 	return count;
 }
@@ -136,7 +135,7 @@ void umem_punt(struct umem *umem, frame_id id)
 	union frame_entry *entry = &umem->entry[id];
 
 	/* The punt thread may write to it (checksums), so no TX ring may have it. */
-	assert(entry->word == frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0));
+	assert(entry->word == WORD_HELD);
 	entry->role = FRAME_PUNT;
 	umem->punt++;
 }
@@ -214,7 +213,7 @@ int umem_socket_get(struct umem *umem)
 
 		if (!(umem->socket_used[id / 64] & bit)) {
 			umem->socket_used[id / 64] |= bit;
-			return (int)id;
+			return (int)id + 1;
 		}
 	}
 	return -ENOMEM;
@@ -222,5 +221,5 @@ int umem_socket_get(struct umem *umem)
 
 void umem_socket_put(struct umem *umem, unsigned id)
 {
-	umem->socket_used[id / 64] &= ~(1ull << (id % 64));
+	umem->socket_used[(id - 1) / 64] &= ~(1ull << ((id - 1) % 64));
 }

@@ -16,31 +16,60 @@
 #ifndef SHUNT_IO_UMEM_PRIVATE_H
 #define SHUNT_IO_UMEM_PRIVATE_H
 
-#include "io/umem.h"
+#include <assert.h>
 
-#define UMEM_SOCKETS_MAX 8192u /* ids; twice what SHUNT_PORTS_MAX * SHUNT_QUEUES_MAX needs */
-#define UMEM_SOCKET_NONE 0xffffu
+#include "io/umem.h"
+#include "limits.h"
+
+#define UMEM_SOCKETS_MAX 8192u /* twice what SHUNT_PORTS_MAX * SHUNT_QUEUES_MAX needs */
+#define UMEM_SOCKET_NONE 0u    /* ids start at 1 */
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* Checks of our own callers that cost too much for every frame: on in sanitizer builds. */
+#if defined(SHUNT_DEBUG) || defined(__SANITIZE_ADDRESS__)
+#define SHUNT_FRAME_CHECKS 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SHUNT_FRAME_CHECKS 1
+#endif
+#endif
+#ifdef SHUNT_FRAME_CHECKS
+#define frame_assert(x) assert(x)
+#else
+#define frame_assert(x) ((void)0)
+#endif
+
+/* A flood stages a frame once on a socket of each port, so 8 bits hold its references. The fields
+ * are ordered so that the words the fast path compares with are small constants. */
 union frame_entry {
 	struct {
-		uint8_t role;    /* enum frame_role */
-		uint8_t limbo;   /* detached sockets whose kernel side may still touch it */
+		uint8_t role;  /* enum frame_role */
+		uint8_t limbo; /* detached sockets whose kernel side may still touch it */
+		uint8_t staged;
+		uint8_t ring;
 		uint16_t socket; /* in role KERNEL_RX whose; else UMEM_SOCKET_NONE */
-		uint16_t staged;
-		uint16_t ring;
+		uint16_t pad;
 	};
 	uint64_t word;
 };
 
+_Static_assert(SHUNT_PORTS_MAX <= UINT8_MAX, "references of a flood fit an entry");
+
 /* An entry as a word; constant when its arguments are. */
-static inline uint64_t frame_word(enum frame_role role, uint16_t socket, uint16_t staged,
-				  uint16_t ring)
+static inline uint64_t frame_word(enum frame_role role, uint16_t socket, uint8_t staged,
+				  uint8_t ring)
 {
-	return (union frame_entry){{role, 0, socket, staged, ring}}.word;
+	return (union frame_entry){{role, 0, staged, ring, socket, 0}}.word;
 }
+
+/* The stations of a frame with one destination. */
+#define WORD_POOL   frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0)
+#define WORD_HELD   frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0)
+#define WORD_STAGED frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 1, 0)
+#define WORD_LEFT   frame_word(FRAME_PENDING, UMEM_SOCKET_NONE, 1, 0)
+#define WORD_SENT   frame_word(FRAME_KERNEL_TX, UMEM_SOCKET_NONE, 0, 1)
 
 struct umem {
 	uint8_t *base;
@@ -61,7 +90,7 @@ struct umem {
 	uint64_t socket_used[UMEM_SOCKETS_MAX / 64];
 };
 
-/* Ids of sockets, control thread. 0..UMEM_SOCKETS_MAX-1 or -ENOMEM. */
+/* Ids of sockets, control thread. 1..UMEM_SOCKETS_MAX or -ENOMEM. */
 int umem_socket_get(struct umem *umem);
 void umem_socket_put(struct umem *umem, unsigned id);
 
@@ -75,7 +104,7 @@ static inline void frame_free(struct umem *umem, frame_id id)
 		umem->limbo++;
 		return;
 	}
-	entry->word = frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0);
+	entry->word = WORD_POOL;
 	umem->pool[umem->pool_count++] = id;
 }
 
@@ -98,11 +127,16 @@ static inline void frame_stage(struct umem *umem, frame_id id)
 {
 	union frame_entry *entry = &umem->entry[id];
 
-	if (unlikely(entry->staged + entry->ring > 0)) {
+	umem->staged++;
+	if (likely(entry->word == WORD_HELD)) {
+		entry->word = WORD_STAGED;
+		return;
+	}
+	frame_assert(entry->role == FRAME_WORKER && entry->staged + entry->ring < UINT8_MAX);
+	if (entry->staged + entry->ring > 0) {
 		umem->shared++;
 	}
 	entry->staged++;
-	umem->staged++;
 }
 
 /* stage -> nowhere: a reference less. */
@@ -121,12 +155,10 @@ static inline void frame_unstage(struct umem *umem, frame_id id)
 }
 
 /* stage -> TX ring. The caller moves the totals `staged` and `on_ring` by the burst. */
-static inline void frame_submit(struct umem *umem, frame_id id)
+static inline void frame_submit(struct umem *umem, union frame_entry *entry)
 {
-	union frame_entry *entry = &umem->entry[id];
-
-	if (likely(entry->word == frame_word(FRAME_PENDING, UMEM_SOCKET_NONE, 1, 0))) {
-		entry->word = frame_word(FRAME_KERNEL_TX, UMEM_SOCKET_NONE, 0, 1);
+	if (likely(entry->word == WORD_LEFT)) {
+		entry->word = WORD_SENT;
 		return;
 	}
 	if (entry->ring > 0) {
@@ -139,16 +171,12 @@ static inline void frame_submit(struct umem *umem, frame_id id)
 	}
 }
 
-/* TX ring -> nowhere. The caller moves the total `on_ring` by the burst. */
+/* TX ring -> nowhere, whatever else refers to it. The caller moves the total `on_ring` by the
+ * burst, and does the common case (WORD_SENT) itself. */
 static inline void frame_complete(struct umem *umem, frame_id id)
 {
 	union frame_entry *entry = &umem->entry[id];
 
-	if (likely(entry->word == frame_word(FRAME_KERNEL_TX, UMEM_SOCKET_NONE, 0, 1))) {
-		entry->word = frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0);
-		umem->pool[umem->pool_count++] = id;
-		return;
-	}
 	entry->ring--;
 	if (entry->ring > 0) {
 		umem->shared_ring--;
@@ -166,8 +194,9 @@ static inline void frame_release(struct umem *umem, frame_id id)
 {
 	union frame_entry *entry = &umem->entry[id];
 
-	if (likely(entry->word == frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 1, 0))) {
-		entry->word = frame_word(FRAME_PENDING, UMEM_SOCKET_NONE, 1, 0);
+	frame_assert(entry->role == FRAME_WORKER);
+	if (likely(entry->word == WORD_STAGED)) {
+		entry->word = WORD_LEFT;
 		return;
 	}
 	frame_settle(umem, id);

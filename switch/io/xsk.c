@@ -2,7 +2,6 @@
 /* The worker's side of a socket: ring work only. What talks to the kernel is in xsk_port.c. */
 #include "io/xsk_private.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,11 +18,22 @@ static inline void out_flip(struct xsk *xsk, uint64_t id)
 	xsk->out[id / 64] ^= 1ull << (id % 64);
 }
 
+static inline uint32_t staged(const struct xsk *xsk)
+{
+	return (uint32_t)(xsk->stage_tail - xsk->stage);
+}
+
 unsigned xsk_receive(struct xsk *xsk, struct xsk_frame *frames, unsigned max)
 {
 	struct umem *umem = xsk->umem;
+	union frame_entry *entry = umem->entry;
 	const uint64_t ours = frame_word(FRAME_KERNEL_RX, xsk->id, 0, 0);
-	uint32_t index, count, good = 0;
+	const size_t limit = umem->frames;
+	uint8_t *base = xsk->base;
+	struct xsk_frame *next = frames;
+	const struct xdp_desc *slots = xsk->rx.v.area.slots;
+	const uint32_t mask = xsk->rx.v.mask;
+	uint32_t index, count, good;
 
 	if (xsk->detached) {
 		return 0;
@@ -32,25 +42,25 @@ unsigned xsk_receive(struct xsk *xsk, struct xsk_frame *frames, unsigned max)
 	if (count == 0) {
 		return 0;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		const struct xdp_desc *desc = ring_desc(&xsk->rx.v, index + i);
-		uint64_t addr = desc->addr;
-		uint32_t len = desc->len;
+	for (uint32_t end = index + count; index != end; index++) {
+		uint64_t addr = slots[index & mask].addr;
+		uint32_t len = slots[index & mask].len;
 		uint64_t id = addr >> FRAME_SHIFT;
 
 		/* The order matters: id is checked before it is used. */
-		if (unlikely(id >= umem->frames || umem->entry[id].word != ours ||
+		if (unlikely(id >= limit || entry[id].word != ours ||
 			     len > FRAME_SIZE - (addr & (FRAME_SIZE - 1)))) {
 			umem->quarantined++;
 			continue;
 		}
-		umem->entry[id].word = frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0);
-		frames[good].id = (frame_id)id;
-		frames[good].len = len;
-		frames[good].data = xsk->base + addr;
-		good++;
+		entry[id].word = WORD_HELD;
+		next->id = (frame_id)id;
+		next->len = len;
+		next->data = base + addr;
+		next++;
 	}
 	ring_release(&xsk->rx);
+	good = (uint32_t)(next - frames);
 	xsk->rx_held -= good;
 	umem->kernel_rx -= good;
 	return good;
@@ -65,56 +75,64 @@ bool xsk_rx_ready(const struct xsk *xsk)
 static void submit_stage(struct xsk *xsk)
 {
 	struct umem *umem = xsk->umem;
-	uint32_t staged = xsk->stage_tail - xsk->stage_head;
-	uint32_t index, count;
+	union frame_entry *entry = umem->entry;
+	uint64_t *out = xsk->out;
+	struct xdp_desc *slots = xsk->tx.v.area.slots;
+	const uint32_t mask = xsk->tx.v.mask;
+	const struct xdp_desc *desc = xsk->stage;
+	uint32_t index, count, left;
 
-	count = ring_reserve(&xsk->tx, staged, &index);
+	count = ring_reserve(&xsk->tx, staged(xsk), &index);
 	if (count == 0) {
 		return;
 	}
-	for (uint32_t i = 0; i < count; i++) {
-		const struct xdp_desc *desc = &xsk->stage[(xsk->stage_head + i) & xsk->stage_mask];
-		frame_id id = (frame_id)(desc->addr >> FRAME_SHIFT);
+	for (uint32_t end = index + count; index != end; index++, desc++) {
+		uint64_t id = desc->addr >> FRAME_SHIFT;
 
-		assert(!out_test(xsk, id));
-		*ring_desc(&xsk->tx.v, index + i) = *desc;
-		out_flip(xsk, id);
-		frame_submit(umem, id);
+		frame_assert(!out_test(xsk, id));
+		slots[index & mask] = *desc;
+		out[id / 64] |= 1ull << (id % 64);
+		frame_submit(umem, &entry[id]);
 	}
 	ring_submit(&xsk->tx);
-	xsk->stage_head += count;
 	xsk->tx_held += count;
 	umem->staged -= count;
 	umem->on_ring += count;
+	/* Something is left only when the ring is full. */
+	left = staged(xsk) - count;
+	if (left > 0) {
+		memmove(xsk->stage, desc, left * sizeof(*desc));
+	}
+	xsk->stage_tail = xsk->stage + left;
+}
+
+/* Several bursts may have been staged before a flush: full is only full when the ring is too. */
+static bool make_room(struct xsk *xsk)
+{
+	if (!xsk->detached) {
+		submit_stage(xsk);
+	}
+	return xsk->stage_tail != xsk->stage_end;
 }
 
 int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame)
 {
-	uint64_t addr = (uint64_t)(frame->data - xsk->base);
+	struct xdp_desc *desc;
 
-	if (unlikely(xsk->stage_tail - xsk->stage_head >= xsk->stage_max)) {
-		if (xsk->detached) {
-			return -ENOSPC;
-		}
-		/* Several bursts may have been staged before a flush: full is only full when the
-		 * ring is. */
-		submit_stage(xsk);
-		if (xsk->stage_tail - xsk->stage_head >= xsk->stage_max) {
-			return -ENOSPC;
-		}
+	if (unlikely(xsk->stage_tail == xsk->stage_end) && !make_room(xsk)) {
+		return -ENOSPC;
 	}
-	assert(addr >> FRAME_SHIFT == frame->id &&
-	       frame->len <= FRAME_SIZE - (addr & (FRAME_SIZE - 1)));
+	desc = xsk->stage_tail++;
 	/* options 0: those of a received descriptor are no business of the sender's */
-	xsk->stage[xsk->stage_tail++ & xsk->stage_mask] = (struct xdp_desc){.addr = addr,
-									    .len = frame->len};
+	*desc = (struct xdp_desc){.addr = (uint64_t)(frame->data - xsk->base), .len = frame->len};
+	frame_assert(desc->addr >> FRAME_SHIFT == frame->id &&
+		     desc->len <= FRAME_SIZE - (desc->addr & (FRAME_SIZE - 1)));
 	frame_stage(xsk->umem, frame->id);
 	return 0;
 }
 
 void xsk_release(struct umem *umem, frame_id id)
 {
-	assert(umem->entry[id].role == FRAME_WORKER);
 	frame_release(umem, id);
 }
 
@@ -143,7 +161,7 @@ unsigned xsk_flush(struct xsk *xsk)
 	if (xsk->detached) {
 		return 0;
 	}
-	if (xsk->stage_tail != xsk->stage_head) {
+	if (xsk->stage_tail != xsk->stage) {
 		submit_stage(xsk);
 	}
 	if (xsk->tx_held > 0) {
@@ -153,25 +171,30 @@ unsigned xsk_flush(struct xsk *xsk)
 			kick(xsk, unconsumed);
 		}
 	}
-	return xsk->stage_tail - xsk->stage_head;
+	return staged(xsk);
 }
 
 unsigned xsk_unstage(struct xsk *xsk)
 {
-	unsigned count = xsk->stage_tail - xsk->stage_head;
+	unsigned count = staged(xsk);
 
-	for (; xsk->stage_head != xsk->stage_tail; xsk->stage_head++) {
-		uint64_t addr = xsk->stage[xsk->stage_head & xsk->stage_mask].addr;
-
-		frame_unstage(xsk->umem, (frame_id)(addr >> FRAME_SHIFT));
+	for (unsigned i = 0; i < count; i++) {
+		frame_unstage(xsk->umem, (frame_id)(xsk->stage[i].addr >> FRAME_SHIFT));
 	}
+	xsk->stage_tail = xsk->stage;
 	return count;
 }
 
 unsigned xsk_complete(struct xsk *xsk)
 {
 	struct umem *umem = xsk->umem;
-	uint32_t index, count, good = 0;
+	union frame_entry *entry = umem->entry;
+	frame_id *pool = umem->pool + umem->pool_count;
+	uint64_t *out = xsk->out;
+	const size_t limit = umem->frames;
+	const uint64_t *slots = xsk->comp.v.area.slots;
+	const uint32_t mask = xsk->comp.v.mask;
+	uint32_t index, count, bad = 0;
 
 	if (xsk->detached) {
 		return 0;
@@ -180,52 +203,75 @@ unsigned xsk_complete(struct xsk *xsk)
 	if (count == 0) {
 		return 0;
 	}
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t end = index + count; index != end; index++) {
 		/* By chunk: the low bits may differ from those sent. */
-		uint64_t id = *ring_addr(&xsk->comp.v, index + i) >> FRAME_SHIFT;
+		uint64_t id = slots[index & mask] >> FRAME_SHIFT;
+		uint64_t bit = 1ull << (id % 64);
 
-		if (unlikely(id >= umem->frames || !out_test(xsk, id))) {
-			umem->quarantined++;
+		if (unlikely(id >= limit || !(out[id / 64] & bit))) {
+			bad++;
 			continue;
 		}
-		out_flip(xsk, id);
+		out[id / 64] ^= bit;
+		if (likely(entry[id].word == WORD_SENT)) {
+			entry[id].word = WORD_POOL;
+			*pool++ = (frame_id)id;
+			continue;
+		}
+		umem->pool_count = (size_t)(pool - umem->pool);
 		frame_complete(umem, (frame_id)id);
-		good++;
+		pool = umem->pool + umem->pool_count;
 	}
 	ring_release(&xsk->comp);
-	xsk->tx_held -= good;
-	umem->on_ring -= good;
-	return good;
+	umem->pool_count = (size_t)(pool - umem->pool);
+	umem->quarantined += bad;
+	xsk->tx_held -= count - bad;
+	umem->on_ring -= count - bad;
+	return count - bad;
+}
+
+/* pool -> fill ring, published once. */
+static uint32_t fill(struct xsk *xsk, uint32_t want)
+{
+	struct umem *umem = xsk->umem;
+	union frame_entry *entry = umem->entry;
+	const uint64_t ours = frame_word(FRAME_KERNEL_RX, xsk->id, 0, 0);
+	const frame_id *pool = umem->pool + umem->pool_count;
+	uint64_t *slots = xsk->fill.v.area.slots;
+	const uint32_t mask = xsk->fill.v.mask;
+	uint32_t index, count;
+
+	count = ring_reserve(&xsk->fill, want, &index);
+	for (uint32_t end = index + count; index != end; index++) {
+		frame_id id = *--pool;
+
+		entry[id].word = ours;
+		slots[index & mask] = (uint64_t)id << FRAME_SHIFT;
+	}
+	ring_submit(&xsk->fill);
+	umem->pool_count -= count;
+	umem->kernel_rx += count;
+	xsk->rx_held += count;
+	return count;
 }
 
 unsigned xsk_refill(struct xsk *xsk)
 {
-	struct umem *umem = xsk->umem;
-	const uint64_t ours = frame_word(FRAME_KERNEL_RX, xsk->id, 0, 0);
-	uint32_t missing, index, count;
+	uint32_t missing, want;
 
 	if (xsk->detached) {
 		return 0;
 	}
 	missing = xsk->rx_target - xsk->rx_held;
-	count = missing <= umem->pool_count ? missing : (uint32_t)umem->pool_count;
-	if (count > 0) {
-		count = ring_reserve(&xsk->fill, count, &index);
-		for (uint32_t i = 0; i < count; i++) {
-			frame_id id = umem->pool[--umem->pool_count];
-
-			umem->entry[id].word = ours;
-			*ring_addr(&xsk->fill.v, index + i) = (uint64_t)id << FRAME_SHIFT;
-		}
-		ring_submit(&xsk->fill);
-		xsk->rx_held += count;
-		umem->kernel_rx += count;
+	want = missing <= xsk->umem->pool_count ? missing : (uint32_t)xsk->umem->pool_count;
+	if (want > 0) {
+		missing -= fill(xsk, want);
 	}
 	/* Asked even when nothing was filled: the flag may have been raised after the last look. */
 	if (xsk->rx_held > 0 && ring_need_wakeup(&xsk->fill)) {
 		xsk->wake_rx(xsk);
 	}
-	return missing - count;
+	return missing;
 }
 
 unsigned xsk_tx_outstanding(const struct xsk *xsk)
@@ -235,7 +281,7 @@ unsigned xsk_tx_outstanding(const struct xsk *xsk)
 
 unsigned xsk_staged(const struct xsk *xsk)
 {
-	return xsk->stage_tail - xsk->stage_head;
+	return staged(xsk);
 }
 
 /* One that the kernel may still read (on the TX ring) or write (for receiving), `out` set. */
@@ -263,13 +309,13 @@ void xsk_detach(struct xsk *xsk)
 		return;
 	}
 	xsk->detached = true;
-	xsk->stage_max = 0;
 	xsk_unstage(xsk);
+	xsk->stage_end = xsk->stage;
 	for (frame_id id = 0; id < umem->frames; id++) {
 		bool rx = umem->entry[id].word == ours;
 
 		if (rx) {
-			assert(!out_test(xsk, id));
+			frame_assert(!out_test(xsk, id));
 			out_flip(xsk, id);
 		}
 		if (rx || out_test(xsk, id)) {
@@ -304,16 +350,12 @@ void xsk_reap(struct xsk *xsk)
 
 int xsk_init(struct xsk *xsk, struct umem *umem, const struct xsk_port_conf *conf)
 {
-	uint32_t stage_max = SHUNT_BURST + conf->stage_frames;
-	uint32_t stage_size = SHUNT_BURST;
+	size_t stage_max = SHUNT_BURST + (size_t)conf->stage_frames;
 	int id;
 
 	if (conf->ring_size == 0 || (conf->ring_size & (conf->ring_size - 1)) != 0 ||
 	    conf->rx_frames > conf->ring_size || conf->stage_frames > umem->frames) {
 		return -EINVAL;
-	}
-	while (stage_size < stage_max) {
-		stage_size *= 2;
 	}
 	id = umem_socket_get(umem);
 	if (id < 0) {
@@ -323,9 +365,7 @@ int xsk_init(struct xsk *xsk, struct umem *umem, const struct xsk_port_conf *con
 		.umem = umem,
 		.base = umem->base,
 		.out = calloc((umem->frames + 63) / 64, sizeof(*xsk->out)),
-		.stage = calloc(stage_size, sizeof(*xsk->stage)),
-		.stage_mask = stage_size - 1,
-		.stage_max = stage_max,
+		.stage = calloc(stage_max, sizeof(*xsk->stage)),
 		.rx_target = conf->rx_frames,
 		.id = (uint16_t)id,
 		.fd = -1,
@@ -334,6 +374,8 @@ int xsk_init(struct xsk *xsk, struct umem *umem, const struct xsk_port_conf *con
 		xsk_fini(xsk);
 		return -ENOMEM;
 	}
+	xsk->stage_tail = xsk->stage;
+	xsk->stage_end = xsk->stage + stage_max;
 	return 0;
 }
 

@@ -18,13 +18,13 @@ struct xsk {
 	struct umem *umem;
 	uint8_t *base;
 	uint64_t *out; /* bit a frame: on our TX ring, not completed; once detached: in limbo */
-	/* Waiting for the TX ring: a ring of descriptors ready to be copied. */
+	/* Waiting for the TX ring: descriptors ready to be copied, the oldest first. */
 	struct xdp_desc *stage;
-	uint32_t stage_head, stage_tail; /* free-running: first staged, one past the last */
-	uint32_t stage_mask, stage_max;
-	uint32_t rx_target; /* frames to keep with the kernel */
-	uint32_t rx_held;   /* frames the kernel has for receiving */
-	uint32_t tx_held;   /* bits set in `out` */
+	struct xdp_desc *stage_tail; /* one past the last */
+	struct xdp_desc *stage_end;  /* full; == stage once detached */
+	uint32_t rx_target;          /* frames to keep with the kernel */
+	uint32_t rx_held;            /* frames the kernel has for receiving */
+	uint32_t tx_held;            /* bits set in `out` */
 	uint16_t id;
 	bool detached;
 	bool zerocopy;
