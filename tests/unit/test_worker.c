@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* worker: verdicts carried out on pipes: who gets the frame, what is counted, nothing is lost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+#include <urcu-qsbr.h>
+
+#include "bpf/shared.h"
+#include "io/pipe.h"
+#include "run/worker.h"
+#include "world.h"
+
+#define RING  64u
+#define STAGE 32u
+
+static struct world world;
+static struct umem *umem;
+static struct stats *stats;
+static struct worker *worker;
+static struct pipe *pipes[WORLD_PORTS];
+static struct steer_beat beats[WORLD_PORTS];
+static uint8_t bytes[2048];
+
+static int setup(void **state)
+{
+	const struct xsk_port_conf conf = {
+		.queues = 1, .ring_size = RING, .rx_frames = RING, .stage_frames = STAGE};
+	struct worker_conf worker_conf = {.tables = &world.tables, .cpu = -1};
+
+	memset(&world, 0, sizeof(world));
+	memset(beats, 0, sizeof(beats));
+	world_build(&world);
+	stats = calloc(1, sizeof(*stats));
+	assert_int_equal(umem_create(&umem, 1024), 0);
+	worker_conf.umem = umem;
+	worker_conf.stats = stats;
+	assert_int_equal(worker_create(&worker, &worker_conf), 0);
+	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		assert_int_equal(pipe_create(&pipes[slot], umem, &conf), 0);
+		assert_int_equal(worker_add_queue(worker, slot, pipe_xsk(pipes[slot]), &beats[slot]), 0);
+	}
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct frame_census census;
+
+	/* Whatever a test did, no frame is lost and none was quarantined. */
+	umem_census(umem);
+	assert_int_equal(umem_census_read(umem, &census), 0);
+	assert_int_equal(census.lost, 0);
+	assert_int_equal(census.quarantined, 0);
+	worker_destroy(worker);
+	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		pipe_destroy(pipes[slot]);
+	}
+	umem_destroy(umem);
+	free(stats);
+	world_destroy(&world);
+	return 0;
+}
+
+static const struct stats_port_worker *count(unsigned slot)
+{
+	return &stats->port[slot].worker[0];
+}
+
+static void inject(unsigned slot, struct mac dst, struct mac src)
+{
+	unsigned len = world_udp4(bytes, dst, src, world_ip4(10, 0, 0, 2), world_ip4(10, 0, 0, 3), 18);
+
+	assert_int_equal(pipe_inject(pipes[slot], bytes, len), 0);
+}
+
+/* Take one frame off a port's TX ring and complete it; its first MAC byte... whole frame out. */
+static const uint8_t *sent(unsigned slot, uint32_t *len)
+{
+	uint64_t addr;
+
+	if (!pipe_transmit(pipes[slot], &addr, len)) {
+		return NULL;
+	}
+	assert_int_equal(pipe_complete(pipes[slot], addr), 0);
+	return (const uint8_t *)umem_base(umem) + addr;
+}
+
+static uint64_t coarse_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+static void a_frame_crosses_by_its_address_and_is_counted_on_both_sides(void **state)
+{
+	uint32_t len;
+	const uint8_t *out;
+
+	inject(0, world_station(1), world_station(0));
+	assert_int_equal(worker_burst(worker), 1);
+	out = sent(1, &len);
+	assert_non_null(out);
+	assert_int_equal(len, ETH_SIZE + IPV4_SIZE + 8 + 18);
+	assert_memory_equal(out, bytes, len);
+	assert_int_equal(count(0)->rx_packets, 1);
+	assert_int_equal(count(0)->rx_bytes, len);
+	assert_int_equal(count(1)->tx_packets, 1);
+	assert_int_equal(count(1)->tx_bytes, len);
+	assert_int_equal(worker_burst(worker), 0); /* takes the completion */
+}
+
+static void a_single_frame_does_not_wait_for_a_batch(void **state)
+{
+	uint32_t len;
+
+	for (int i = 0; i < 10; i++) {
+		inject(0, world_station(1), world_station(0));
+		worker_burst(worker);
+		assert_non_null(sent(1, &len));
+	}
+}
+
+static void a_flood_reaches_every_target_once_with_one_frame(void **state)
+{
+	struct frame_census census;
+	uint64_t first, second;
+	uint32_t len;
+
+	inject(1, world_station(7), world_station(1));
+	worker_burst(worker);
+	assert_int_equal(pipe_transmit(pipes[0], &first, &len), 1);
+	assert_int_equal(pipe_transmit(pipes[2], &second, &len), 1);
+	assert_int_equal(first, second);
+	assert_int_equal(count(1)->flooded, 1);
+	pipe_complete(pipes[0], first);
+	worker_burst(worker);
+	assert_int_equal(umem_census_read(umem, &census), 0);
+	assert_int_equal(census.role[FRAME_KERNEL_TX], 1); /* the other still has it */
+	pipe_complete(pipes[2], second);
+	worker_burst(worker);
+	assert_int_equal(umem_census_read(umem, &census), 0);
+	assert_int_equal(census.role[FRAME_KERNEL_TX], 0);
+	assert_int_equal(sent(1, &len), NULL);
+	assert_int_equal(sent(3, &len), NULL);
+}
+
+static void a_blocked_egress_is_counted_and_harms_nobody_else(void **state)
+{
+	uint32_t len;
+
+	for (int i = 0; i < 200; i++) {
+		inject(0, world_station(1), world_station(0));
+		worker_burst(worker);
+	}
+	/* p1 never sent: its ring and stage are full, the rest is counted */
+	assert_int_equal(count(1)->tx_packets + count(1)->drops[DROP_TX_FULL], 200);
+	assert_in_range(count(1)->tx_packets, RING + STAGE, RING + STAGE + SHUNT_BURST);
+	inject(0, world_station(2), world_station(0));
+	worker_burst(worker);
+	assert_non_null(sent(2, &len));
+	/* It sends again: what waited goes out in order, nothing is lost (teardown looks). */
+	for (unsigned i = 0, n = (unsigned)count(1)->tx_packets; i < n; i++) {
+		assert_non_null(sent(1, &len));
+		worker_burst(worker);
+	}
+	assert_null(sent(1, &len));
+}
+
+static void punts_and_drops_are_counted_by_reason_on_the_ingress(void **state)
+{
+	inject(0, world_mac(2), world_station(0));
+	inject(0, world_station(0), world_station(0)); /* to itself: same port */
+	assert_int_equal(pipe_inject(pipes[0], bytes, 10), 0);
+	worker_burst(worker);
+	assert_int_equal(count(0)->punted[PUNT_LOCAL], 1);
+	assert_int_equal(count(0)->drops[DROP_SAME_PORT], 1);
+	assert_int_equal(count(0)->drops[DROP_SHORT], 1);
+	assert_int_equal(count(0)->rx_packets, 3);
+}
+
+static void a_new_station_is_reported_once_in_a_while(void **state)
+{
+	struct mac station = world_station(7);
+	struct worker_event event;
+
+	for (int i = 0; i < 5; i++) {
+		inject(0, world_station(1), station);
+		worker_burst(worker);
+	}
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.kind, WORKER_LEARN);
+	assert_int_equal(event.slot, 0);
+	assert_memory_equal(&event.mac, &station, 6);
+	assert_false(worker_event(worker, &event));
+	inject(2, world_station(1), station); /* moved */
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.slot, 2);
+}
+
+static void the_reported_source_is_the_one_received_not_the_rewritten(void **state)
+{
+	struct mac station = world_station(8);
+	struct worker_event event;
+	unsigned len = world_udp4(bytes, world_mac(WORLD_BRIDGE), station, world_ip4(10, 0, 0, 2),
+				  world_ip4(10, 3, 0, 2), 18);
+
+	pipe_inject(pipes[0], bytes, len);
+	worker_burst(worker);
+	assert_non_null(sent(3, &len));
+	assert_true(worker_event(worker, &event));
+	assert_memory_equal(&event.mac, &station, 6);
+}
+
+static void every_burst_answers_its_queue(void **state)
+{
+	uint64_t before = coarse_ns();
+
+	beats[0].asked_ns = before;
+	inject(0, world_station(1), world_station(0));
+	worker_burst(worker);
+	assert_true(beats[0].answered_ns >= before);
+	assert_int_equal(beats[0].hold_until_ns, 0);
+	assert_int_equal(beats[1].answered_ns, 0); /* nobody asked */
+	beats[1].asked_ns = before;		   /* asked, and the frame was lost on its way */
+	worker_burst(worker);
+	assert_true(beats[1].answered_ns >= before);
+}
+
+static void frames_that_waited_out_a_hang_are_thrown_away(void **state)
+{
+	uint64_t now = coarse_ns();
+	uint32_t len;
+
+	beats[0].asked_ns = now - STEER_STALE_NS - 100000000ull;
+	for (int i = 0; i < 40; i++) {
+		inject(0, world_station(1), world_station(0));
+	}
+	inject(2, world_station(1), world_station(2)); /* another queue did not wait */
+	worker_burst(worker);
+	assert_int_equal(count(0)->drops[DROP_STALE], 40);
+	assert_true(beats[0].hold_until_ns >= now + STEER_CLEAN_NS);
+	assert_true(beats[0].answered_ns >= now);
+	assert_non_null(sent(1, &len));
+	assert_null(sent(1, &len));
+	inject(0, world_station(1), world_station(0)); /* afterwards it is a queue as any other */
+	worker_burst(worker);
+	assert_non_null(sent(1, &len));
+}
+
+static void frames_staged_before_a_stop_are_not_sent_after_it(void **state)
+{
+	const struct timespec pause = {.tv_nsec = STEER_STALE_NS + 50000000};
+	uint32_t len;
+	unsigned waiting = RING + STAGE;
+
+	for (unsigned i = 0; i < waiting; i++) {
+		inject(0, world_station(1), world_station(0));
+		worker_burst(worker);
+	}
+	nanosleep(&pause, NULL); /* the ring's RING frames are the kernel's, STAGE still ours */
+	worker_burst(worker);
+	assert_int_equal(count(1)->drops[DROP_STALE], STAGE);
+	for (unsigned i = 0; i < RING; i++) {
+		assert_non_null(sent(1, &len));
+	}
+	worker_burst(worker);
+	assert_null(sent(1, &len));
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_frame_crosses_by_its_address_and_is_counted_on_both_sides),
+		T(a_single_frame_does_not_wait_for_a_batch),
+		T(a_flood_reaches_every_target_once_with_one_frame),
+		T(a_blocked_egress_is_counted_and_harms_nobody_else),
+		T(punts_and_drops_are_counted_by_reason_on_the_ingress),
+		T(a_new_station_is_reported_once_in_a_while),
+		T(the_reported_source_is_the_one_received_not_the_rewritten),
+		T(every_burst_answers_its_queue),
+		T(frames_that_waited_out_a_hang_are_thrown_away),
+		T(frames_staged_before_a_stop_are_not_sent_after_it),
+	};
+	int failed;
+
+	rcu_register_thread();
+	failed = cmocka_run_group_tests(tests, NULL, NULL);
+	rcu_unregister_thread();
+	return failed;
+}
