@@ -21,15 +21,15 @@
 #include "path/parse.h"
 #include "table/tables.h"
 
-#define WORLD_PORTS  5u
+#define WORLD_PORTS 5u
 #define WORLD_BRIDGE 10u
-#define WORLD_OTHER  6u
+#define WORLD_OTHER 6u
 
 struct world {
 	struct tables tables;
 	/* Set before world_build(), on top of what every interface has. */
 	uint16_t without[WORLD_PORTS]; /* flags taken away, by slot */
-	uint16_t bridge_extra;	       /* flags added to br0 */
+	uint16_t bridge_extra;         /* flags added to br0 */
 	uint8_t rp_filter;
 	bool kernel_floods;
 	uint32_t mtu; /* 0: 1500 */
@@ -61,13 +61,11 @@ static inline void world_route(struct world *w, enum rib_table table, enum ip_fa
 			       struct ip_addr prefix, unsigned len, enum nexthop_action action,
 			       const struct hop *hops, unsigned count)
 {
-	struct rib_route route = {.key = {.family = family,
-					  .table = table,
-					  .len = (uint8_t)len,
-					  .prefix = prefix},
-				  .type = table == RIB_LOCAL ? RTN_LOCAL : RTN_UNICAST,
-				  .action = action,
-				  .count = (uint8_t)count};
+	struct rib_route route = {
+		.key = {.family = family, .table = table, .len = (uint8_t)len, .prefix = prefix},
+		.type = table == RIB_LOCAL ? RTN_LOCAL : RTN_UNICAST,
+		.action = action,
+		.count = (uint8_t)count};
 	int err;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -123,7 +121,8 @@ static inline void world_topo(struct world *w)
 	iface.ifindex = WORLD_BRIDGE;
 	iface.kind = TOPO_BRIDGE;
 	iface.mac = world_mac(WORLD_BRIDGE);
-	iface.flags = (uint16_t)(TOPO_UP | TOPO_L3 | TOPO_FORWARD4 | TOPO_FORWARD6 | w->bridge_extra);
+	iface.flags = (uint16_t)(TOPO_UP | TOPO_L3 | TOPO_FORWARD4 | TOPO_FORWARD6 |
+				 w->bridge_extra);
 	snprintf(iface.name, sizeof(iface.name), "br0");
 	topo_add_if(topo, &iface);
 	bridge = topo_add_bridge(topo, WORLD_BRIDGE, 7, !w->kernel_floods);
@@ -149,15 +148,20 @@ static inline void world_build(struct world *w)
 		uint8_t net = nets[i].net;
 
 		hop.ifindex = nets[i].ifindex;
-		world_route(w, RIB_LOCAL, IP_V4, world_ip4(10, net, 0, 1), 32, NEXTHOP_LOCAL, NULL, 0);
-		world_route(w, RIB_LOCAL, IP_V4, world_ip4(10, net, 0, 255), 32, NEXTHOP_LOCAL, NULL, 0);
+		world_route(w, RIB_LOCAL, IP_V4, world_ip4(10, net, 0, 1), 32, NEXTHOP_LOCAL, NULL,
+			    0);
+		world_route(w, RIB_LOCAL, IP_V4, world_ip4(10, net, 0, 255), 32, NEXTHOP_LOCAL,
+			    NULL, 0);
 		world_route(w, RIB_LOCAL, IP_V6, world_ip6(net, 1), 128, NEXTHOP_LOCAL, NULL, 0);
-		world_route(w, RIB_MAIN, IP_V4, world_ip4(10, net, 0, 0), 24, NEXTHOP_FORWARD, &hop, 1);
+		world_route(w, RIB_MAIN, IP_V4, world_ip4(10, net, 0, 0), 24, NEXTHOP_FORWARD, &hop,
+			    1);
 		world_route(w, RIB_MAIN, IP_V6, world_ip6(net, 0), 64, NEXTHOP_FORWARD, &hop, 1);
 		world_neigh(w, hop.ifindex, IP_V4, world_ip4(10, net, 0, 2), world_station(net),
 			    NUD_REACHABLE);
-		world_neigh(w, hop.ifindex, IP_V6, world_ip6(net, 2), world_station(net), NUD_STALE);
-		world_neigh(w, hop.ifindex, IP_V4, world_ip4(10, net, 0, 9), world_station(9), NUD_FAILED);
+		world_neigh(w, hop.ifindex, IP_V6, world_ip6(net, 2), world_station(net),
+			    NUD_STALE);
+		world_neigh(w, hop.ifindex, IP_V4, world_ip4(10, net, 0, 9), world_station(9),
+			    NUD_FAILED);
 	}
 	for (unsigned n = 0; n < 3; n++) {
 		world_fdb(w, world_station(n), n + 1, (int)n, FDB_DYNAMIC);

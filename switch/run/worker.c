@@ -65,6 +65,7 @@ struct worker {
 	struct queue queue[QUEUES_MAX];
 	struct steer_beat no_beat; /* of queues that have no steer (pipes): never asked */
 	struct slot slot[SHUNT_PORTS_MAX];
+	unsigned draining; /* slots that are */
 	struct learnt learnt[LEARN_CACHE];
 	struct spsc commands, events;
 	struct wake command_wake, event_wake;
@@ -119,7 +120,7 @@ static void stage(struct worker *w, unsigned slot, unsigned number, const struct
 	struct stats_port_worker *stats = counters(w, slot);
 	struct xsk *xsk;
 
-	if (!egress->queue_count || egress->draining) {
+	if (!egress->queue_count || egress->gone) {
 		stats_add(&stats->drops[DROP_TX_GONE], 1);
 		return;
 	}
@@ -294,6 +295,7 @@ static void let_go(struct worker *w, unsigned slot)
 		}
 	}
 	memset(&w->slot[slot], 0, sizeof(w->slot[slot]));
+	w->draining--;
 	for (unsigned i = 0; i < w->queue_count; i++) {
 		if (w->queue[i].slot != slot) {
 			w->queue[kept++] = w->queue[i];
@@ -311,19 +313,31 @@ static void let_go(struct worker *w, unsigned slot)
 	send_event(w, &event);
 }
 
+/* Is a frame still on its way in or out by the port? */
+static bool slot_busy(const struct slot *slot)
+{
+	for (unsigned i = 0; i < slot->queue_count; i++) {
+		const struct xsk *xsk = slot->queue[i]->xsk;
+
+		if (xsk_rx_ready(xsk) || xsk_tx_outstanding(xsk) || xsk_staged(xsk)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Ports that are given back together wait for each other: what one received may leave by another. */
 static void go_on_draining(struct worker *w)
 {
-	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
-		unsigned outstanding = 0;
+	bool busy = false;
 
-		if (!w->slot[slot].draining) {
-			continue;
-		}
-		for (unsigned i = 0; i < w->slot[slot].queue_count; i++) {
-			outstanding += xsk_tx_outstanding(w->slot[slot].queue[i]->xsk);
-		}
-		if (!outstanding || w->slot[slot].gone ||
-		    w->now_ns > w->slot[slot].drain_until_ns) {
+	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
+		busy |= w->slot[slot].draining && !w->slot[slot].gone && slot_busy(&w->slot[slot]);
+	}
+	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
+		struct slot *s = &w->slot[slot];
+
+		if (s->draining && (!busy || s->gone || w->now_ns > s->drain_until_ns)) {
 			let_go(w, slot);
 		}
 	}
@@ -357,6 +371,7 @@ static void obey(struct worker *w, const struct command *command)
 		}
 		break;
 	case COMMAND_DRAIN:
+		w->draining += !w->slot[command->slot].draining;
 		w->slot[command->slot].draining = true;
 		w->slot[command->slot].gone = command->gone;
 		w->slot[command->slot].drain_until_ns = w->now_ns + DRAIN_NS;
@@ -398,7 +413,9 @@ unsigned worker_burst(struct worker *w)
 		}
 	}
 	take_back_punted(w);
-	go_on_draining(w);
+	if (w->draining) {
+		go_on_draining(w);
+	}
 	umem_census(w->conf.umem);
 	if (w->event_sent) {
 		w->event_sent = false;
@@ -418,7 +435,7 @@ unsigned worker_burst(struct worker *w)
 static void sleep_until_work(struct worker *w)
 {
 	struct pollfd pfds[QUEUES_MAX + 1];
-	int timeout_ms = SLEEP_MS;
+	int timeout_ms = w->draining ? SLEEP_STAGED_MS : SLEEP_MS;
 
 	for (unsigned i = 0; i < w->queue_count; i++) {
 		pfds[i] = (struct pollfd){.fd = xsk_fd(w->queue[i].xsk), .events = POLLIN};
@@ -427,11 +444,6 @@ static void sleep_until_work(struct worker *w)
 		}
 	}
 	pfds[w->queue_count] = (struct pollfd){.fd = w->command_wake.fd, .events = POLLIN};
-	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
-		if (w->slot[slot].draining) {
-			timeout_ms = SLEEP_STAGED_MS;
-		}
-	}
 	wake_prepare(&w->command_wake);
 	if (!spsc_ready(&w->commands)) {
 		rcu_thread_offline();

@@ -59,23 +59,23 @@ static void mend_checksum(void)
 	ip4()->check = (uint16_t)~checksum_fold(checksum_add(0, ip4(), IPV4_SIZE));
 }
 
-#define assert_tx(verdict, to)                                                                     \
-	do {                                                                                       \
-		struct verdict v_ = (verdict);                                                     \
-		assert_int_equal(v_.kind, VERDICT_TX);                                             \
-		assert_int_equal(v_.slot, (to));                                                   \
+#define assert_tx(got, to)                             \
+	do {                                           \
+		struct verdict v_ = (got);             \
+		assert_int_equal(v_.kind, VERDICT_TX); \
+		assert_int_equal(v_.slot, (to));       \
 	} while (0)
-#define assert_punt(verdict, why)                                                                  \
-	do {                                                                                       \
-		struct verdict v_ = (verdict);                                                     \
-		assert_int_equal(v_.kind, VERDICT_PUNT);                                           \
-		assert_int_equal(v_.reason, (why));                                                \
+#define assert_punt(got, why)                            \
+	do {                                             \
+		struct verdict v_ = (got);               \
+		assert_int_equal(v_.kind, VERDICT_PUNT); \
+		assert_int_equal(v_.reason, (why));      \
 	} while (0)
-#define assert_drop(verdict, why)                                                                  \
-	do {                                                                                       \
-		struct verdict v_ = (verdict);                                                     \
-		assert_int_equal(v_.kind, VERDICT_DROP);                                           \
-		assert_int_equal(v_.reason, (why));                                                \
+#define assert_drop(got, why)                            \
+	do {                                             \
+		struct verdict v_ = (got);               \
+		assert_int_equal(v_.kind, VERDICT_DROP); \
+		assert_int_equal(v_.reason, (why));      \
 	} while (0)
 
 static int setup(void **state)
@@ -425,7 +425,8 @@ static void multipath_is_stable_per_flow_and_uses_every_hop_by_weight(void **sta
 	};
 	unsigned to_p4 = 0;
 
-	world_route(&world, RIB_MAIN, IP_V4, world_ip4(172, 16, 0, 0), 12, NEXTHOP_FORWARD, hops, 2);
+	world_route(&world, RIB_MAIN, IP_V4, world_ip4(172, 16, 0, 0), 12, NEXTHOP_FORWARD, hops,
+		    2);
 	for (unsigned i = 0; i < 4000; i++) {
 		struct verdict first, again;
 

@@ -110,7 +110,8 @@ static void odd_and_short_sums_are_right(void **state)
 	assert_int_equal(checksum_fold(checksum_add(0, bytes, 0)), 0);
 	assert_int_equal(checksum_fold(checksum_add(0, bytes, 1)), htons(0x0100));
 	assert_int_equal(checksum_fold(checksum_add(0, bytes, 6)), even);
-	assert_int_equal(checksum_fold(checksum_add(0, bytes, 7)), htons(0x0102 + 0x0304 + 0x0506 + 0x0700));
+	assert_int_equal(checksum_fold(checksum_add(0, bytes, 7)),
+			 htons(0x0102 + 0x0304 + 0x0506 + 0x0700));
 }
 
 static void good_ipv4_header_is_accepted_and_padding_left_out(void **state)
@@ -178,13 +179,15 @@ static void partial_checksums_are_finished(void **state)
 	} kinds[] = {{PROTO_TCP, 16, 20}, {PROTO_UDP, 6, 8}};
 
 	for (int i = 0; i < 20000; i++) {
-		unsigned kind = (unsigned)i & 1, l4_size = kinds[kind].least + (unsigned)rand() % 90;
+		unsigned kind = (unsigned)i & 1,
+			 l4_size = kinds[kind].least + (unsigned)rand() % 90;
 		struct sample s;
 		uint8_t *l4;
 
 		make_ipv4(&s, kinds[kind].proto, l4_size);
 		l4 = s.bytes + ETH_SIZE + IPV4_SIZE;
-		make_partial(l4, l4_size, kinds[kind].offset, ipv4_of(&s)->src, 8, kinds[kind].proto);
+		make_partial(l4, l4_size, kinds[kind].offset, ipv4_of(&s)->src, 8,
+			     kinds[kind].proto);
 		parse_finish_checksum(&s.frame);
 		assert_true(verifies(l4, l4_size, ipv4_of(&s)->src, 8, kinds[kind].proto));
 

@@ -14,7 +14,7 @@
 #include "run/worker.h"
 #include "world.h"
 
-#define RING  64u
+#define RING 64u
 #define STAGE 32u
 
 static struct world world;
@@ -41,7 +41,8 @@ static int setup(void **state)
 	assert_int_equal(worker_create(&worker, &worker_conf), 0);
 	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 		assert_int_equal(pipe_create(&pipes[slot], umem, &conf), 0);
-		assert_int_equal(worker_add_queue(worker, slot, pipe_xsk(pipes[slot]), &beats[slot]), 0);
+		assert_int_equal(
+			worker_add_queue(worker, slot, pipe_xsk(pipes[slot]), &beats[slot]), 0);
 	}
 	return 0;
 }
@@ -72,7 +73,8 @@ static const struct stats_port_worker *count(unsigned slot)
 
 static void inject(unsigned slot, struct mac dst, struct mac src)
 {
-	unsigned len = world_udp4(bytes, dst, src, world_ip4(10, 0, 0, 2), world_ip4(10, 0, 0, 3), 18);
+	unsigned len = world_udp4(bytes, dst, src, world_ip4(10, 0, 0, 2), world_ip4(10, 0, 0, 3),
+				  18);
 
 	assert_int_equal(pipe_inject(pipes[slot], bytes, len), 0);
 }
@@ -228,7 +230,7 @@ static void every_burst_answers_its_queue(void **state)
 	assert_true(beats[0].answered_ns >= before);
 	assert_int_equal(beats[0].hold_until_ns, 0);
 	assert_int_equal(beats[1].answered_ns, 0); /* nobody asked */
-	beats[1].asked_ns = before;		   /* asked, and the frame was lost on its way */
+	beats[1].asked_ns = before;                /* asked, and the frame was lost on its way */
 	worker_burst(worker);
 	assert_true(beats[1].answered_ns >= before);
 }
