@@ -42,12 +42,20 @@ enum steer_reason {
 	STEER_REASON_COUNT
 };
 
-/* One per CPU and port. */
+/* One per CPU and port; user space sums them. */
 struct steer_counters {
 	__u64 redirected;
 	__u64 redirected_bytes;
 	__u64 dropped; /* stance "drop" while stale or without a daemon */
 	__u64 passed[STEER_REASON_COUNT];
+};
+
+/* What the program keeps a CPU. The coarse clock moves once a tick: asking for it again within the
+ * same one would cost 25 ns a frame for nothing. */
+struct steer_cpu {
+	struct steer_counters counters;
+	__u64 jiffies;
+	__u64 now_ns; /* CLOCK_MONOTONIC_COARSE when first asked in that tick */
 };
 
 /* One per queue, in mapped memory, a cache line each. Times are CLOCK_MONOTONIC_COARSE ns.

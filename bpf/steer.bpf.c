@@ -55,8 +55,8 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct steer_counters);
-} counters SEC(".maps");
+	__type(value, struct steer_cpu);
+} cpus SEC(".maps");
 
 /* Shared by all ports of a daemon. */
 struct {
@@ -130,6 +130,17 @@ static __always_inline __u16 half(const void *at)
 static __always_inline int mac_equal(const void *a, const void *b)
 {
 	return word(a) == word(b) && half(a + 4) == half(b + 4);
+}
+
+static __always_inline __u64 coarse_now(struct steer_cpu *cpu)
+{
+	__u64 jiffies = bpf_jiffies64();
+
+	if (cpu->jiffies != jiffies || cpu->now_ns == 0) {
+		cpu->now_ns = bpf_ktime_get_coarse_ns();
+		cpu->jiffies = jiffies;
+	}
+	return cpu->now_ns;
 }
 
 /* Copy the port's description; false when it may have been overwritten meanwhile. */
@@ -218,7 +229,8 @@ static __always_inline int martian4(__u32 addr)
 }
 
 /* A frame for us with IPv4 inside: may it be routed? */
-static __always_inline int judge_ipv4(const struct frame *frame, const struct steer_port *port)
+static __always_inline int judge_ipv4(const struct frame *frame, const struct steer_port *port,
+				      struct steer_cpu *cpu)
 {
 	const struct iphdr *ip = frame->data + ETH_HLEN;
 	struct steer_verdict4_key key;
@@ -252,7 +264,7 @@ static __always_inline int judge_ipv4(const struct frame *frame, const struct st
 	if (ip->ttl <= 1) {
 		return STEER_PASS_TTL;
 	}
-	now = bpf_ktime_get_coarse_ns();
+	now = coarse_now(cpu);
 	if (verdicts_live(now)) {
 		key.slot = port->slot;
 		key.addr = daddr;
@@ -281,7 +293,8 @@ static __always_inline int link_local6(const struct in6_addr *addr)
 }
 
 /* A frame for us with IPv6 inside: may it be routed? */
-static __always_inline int judge_ipv6(const struct frame *frame, const struct steer_port *port)
+static __always_inline int judge_ipv6(const struct frame *frame, const struct steer_port *port,
+				      struct steer_cpu *cpu)
 {
 	const struct ipv6hdr *ip = frame->data + ETH_HLEN;
 	struct steer_verdict6_key key;
@@ -311,7 +324,7 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 	if (ip->hop_limit <= 1) {
 		return STEER_PASS_TTL;
 	}
-	now = bpf_ktime_get_coarse_ns();
+	now = coarse_now(cpu);
 	if (verdicts_live(now)) {
 		key.slot = port->slot;
 		__builtin_memcpy(key.addr, &dst, sizeof(key.addr));
@@ -325,15 +338,15 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 
 /* Who is it for: routed by us, bridged by us, or the kernel's? */
 static __always_inline int judge_destination(const struct frame *frame,
-					     const struct steer_port *port)
+					     const struct steer_port *port, struct steer_cpu *cpu)
 {
 	if (mac_equal(frame->data, port->router_mac)) {
 		if (frame->type == bpf_htons(ETH_P_IP)) {
-			return port->flags & STEER_PORT_ROUTED ? judge_ipv4(frame, port)
+			return port->flags & STEER_PORT_ROUTED ? judge_ipv4(frame, port, cpu)
 							       : STEER_PASS_OFF;
 		}
 		if (frame->type == bpf_htons(ETH_P_IPV6)) {
-			return port->flags & STEER_PORT_ROUTED ? judge_ipv6(frame, port)
+			return port->flags & STEER_PORT_ROUTED ? judge_ipv6(frame, port, cpu)
 							       : STEER_PASS_OFF;
 		}
 		return STEER_PASS_NON_IP;
@@ -432,7 +445,8 @@ static __always_inline int answers(const volatile struct steer_beat *beat, __u64
 static __always_inline int asks_for_us(const struct frame *frame)
 {
 	if (frame->type == bpf_htons(ETH_P_ARP)) {
-		const void *target = frame->data + ETH_HLEN + 24; /* RFC 826, ar$tpa over Ethernet */
+		/* RFC 826: ar$tpa of IPv4 over Ethernet */
+		const void *target = frame->data + ETH_HLEN + 24;
 		__u32 addr;
 
 		if (target + sizeof(addr) > frame->end) {
@@ -503,7 +517,7 @@ static __always_inline int for_this_machine(const struct frame *frame,
 }
 
 static __always_inline int judge(struct xdp_md *ctx, const struct frame *frame,
-				 const struct steer_port *port)
+				 const struct steer_port *port, struct steer_cpu *cpu)
 {
 	int reason;
 
@@ -521,7 +535,7 @@ static __always_inline int judge(struct xdp_md *ctx, const struct frame *frame,
 	if (reason != STEER_FAST) {
 		return reason;
 	}
-	reason = judge_destination(frame, port);
+	reason = judge_destination(frame, port, cpu);
 	if (reason != STEER_FAST) {
 		return reason;
 	}
@@ -547,15 +561,17 @@ int shunt_steer(struct xdp_md *ctx)
 	__u32 zero = 0, queue = ctx->rx_queue_index;
 	struct frame frame;
 	struct steer_counters *count;
+	struct steer_cpu *cpu;
 	volatile struct steer_beat *beat;
 	struct steer_port port;
 	__u64 now;
 	int reason;
 
-	count = bpf_map_lookup_elem(&counters, &zero);
-	if (!count) {
+	cpu = bpf_map_lookup_elem(&cpus, &zero);
+	if (!cpu) {
 		return XDP_PASS;
 	}
+	count = &cpu->counters;
 	if (!read_port(&port)) {
 		return pass(count, STEER_PASS_OFF);
 	}
@@ -569,8 +585,7 @@ int shunt_steer(struct xdp_md *ctx)
 	beat = bpf_map_lookup_elem(&beats, &queue);
 
 	if (port.flags & STEER_PORT_DROP &&
-	    (!beat || !bpf_map_lookup_elem(&xsks, &queue) ||
-	     !answers(beat, bpf_ktime_get_coarse_ns()))) {
+	    (!beat || !bpf_map_lookup_elem(&xsks, &queue) || !answers(beat, coarse_now(cpu)))) {
 		if (for_this_machine(&frame, &port)) {
 			return pass(count, STEER_PASS_LOCAL);
 		}
@@ -578,14 +593,14 @@ int shunt_steer(struct xdp_md *ctx)
 		return XDP_DROP;
 	}
 
-	reason = judge(ctx, &frame, &port);
+	reason = judge(ctx, &frame, &port, cpu);
 	if (reason != STEER_FAST) {
 		return pass(count, reason);
 	}
 	if (!beat || bpf_redirect_map(&xsks, queue, XDP_PASS) != XDP_REDIRECT) {
 		return pass(count, STEER_PASS_NO_SOCKET);
 	}
-	now = bpf_ktime_get_coarse_ns();
+	now = coarse_now(cpu);
 	if (!answers(beat, now)) {
 		return pass(count, STEER_PASS_STALE);
 	}

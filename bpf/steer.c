@@ -25,8 +25,15 @@
 #endif
 
 /* The maps that all ports' programs use together. */
-enum { SHARED_LOCAL4, SHARED_LOCAL6, SHARED_VERDICT4, SHARED_VERDICT6, SHARED_END, SHARED_NOTES,
-       SHARED_MAPS };
+enum {
+	SHARED_LOCAL4,
+	SHARED_LOCAL6,
+	SHARED_VERDICT4,
+	SHARED_VERDICT6,
+	SHARED_END,
+	SHARED_NOTES,
+	SHARED_MAPS
+};
 
 static const char *const shared_names[SHARED_MAPS] = {
 	"local4", "local6", "verdict4", "verdict6", "verdict_end", "notes",
@@ -41,7 +48,7 @@ struct steer_shared {
 
 struct steer {
 	struct bpf_object *object;
-	int prog_fd, xsks_fd, counters_fd;
+	int prog_fd, xsks_fd, cpus_fd;
 	int link_fd;   /* stance "kernel", attached; else -1 */
 	bool attached; /* stance "drop", attached by us */
 	struct steer_conf conf;
@@ -203,7 +210,7 @@ static int steer_load(struct steer *steer, const struct steer_shared *shared)
 	}
 	steer->prog_fd = bpf_program__fd(prog);
 	steer->xsks_fd = bpf_object__find_map_fd_by_name(steer->object, "xsks");
-	steer->counters_fd = bpf_object__find_map_fd_by_name(steer->object, "counters");
+	steer->cpus_fd = bpf_object__find_map_fd_by_name(steer->object, "cpus");
 	steer->beats = steer_map(bpf_object__find_map_fd_by_name(steer->object, "beats"),
 				 sizeof(*steer->beats) * SHUNT_QUEUES_MAX);
 	steer->description = steer_map(
@@ -438,7 +445,7 @@ struct steer_beat *steer_beats(struct steer *steer)
 int steer_counters(const struct steer *steer, struct steer_counters *out)
 {
 	int cpus = libbpf_num_possible_cpus();
-	struct steer_counters *per_cpu;
+	struct steer_cpu *per_cpu;
 	uint32_t zero = 0;
 	int ret;
 
@@ -449,15 +456,17 @@ int steer_counters(const struct steer *steer, struct steer_counters *out)
 	if (!per_cpu) {
 		return -ENOMEM;
 	}
-	ret = bpf_map_lookup_elem(steer->counters_fd, &zero, per_cpu);
+	ret = bpf_map_lookup_elem(steer->cpus_fd, &zero, per_cpu);
 	if (ret == 0) {
 		memset(out, 0, sizeof(*out));
 		for (int cpu = 0; cpu < cpus; cpu++) {
-			out->redirected += per_cpu[cpu].redirected;
-			out->redirected_bytes += per_cpu[cpu].redirected_bytes;
-			out->dropped += per_cpu[cpu].dropped;
+			const struct steer_counters *one = &per_cpu[cpu].counters;
+
+			out->redirected += one->redirected;
+			out->redirected_bytes += one->redirected_bytes;
+			out->dropped += one->dropped;
 			for (int i = 0; i < STEER_REASON_COUNT; i++) {
-				out->passed[i] += per_cpu[cpu].passed[i];
+				out->passed[i] += one->passed[i];
 			}
 		}
 	}

@@ -12,7 +12,7 @@
 #include <libmnl/libmnl.h>
 
 #define TC_MESSAGE_SIZE 1024 /* bytes: the largest request here is under 200 */
-#define TC_HANDLE 1 /* of the one filter of a priority: cls_bpf replaces by handle */
+#define TC_HANDLE 1          /* of the one filter of a priority: cls_bpf replaces by handle */
 
 /* Ask on a socket of its own and wait for the acknowledgement. */
 static int tc_ask(struct nlmsghdr *request)
@@ -39,8 +39,8 @@ static int tc_ask(struct nlmsghdr *request)
 	do {
 		size = mnl_socket_recvfrom(socket, answer, sizeof(answer));
 	} while (size < 0 && errno == EINTR);
-	if (size < 0 || mnl_cb_run(answer, size, request->nlmsg_seq,
-				   mnl_socket_get_portid(socket), NULL, NULL) < 0) {
+	if (size < 0 || mnl_cb_run(answer, size, request->nlmsg_seq, mnl_socket_get_portid(socket),
+				   NULL, NULL) < 0) {
 		ret = -errno;
 	}
 out:
