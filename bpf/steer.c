@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -282,10 +283,14 @@ static int steer_find_id(uint32_t id, uint32_t mode, struct steer_found *found)
 static int steer_find(uint32_t ifindex, struct steer_found *found)
 {
 	LIBBPF_OPTS(bpf_xdp_query_opts, query);
+	char name[IF_NAMESIZE];
 	int ret;
 
 	found->fd = -1;
 	found->ours = false;
+	if (!if_indextoname(ifindex, name)) {
+		return -ENODEV; /* bpf_xdp_query() would say -EINVAL */
+	}
 	ret = bpf_xdp_query((int)ifindex, 0, &query);
 	if (ret) {
 		return ret;
