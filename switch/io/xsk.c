@@ -44,18 +44,18 @@ unsigned xsk_receive(struct xsk *xsk, struct xsk_frame *frames, unsigned max)
 	}
 	for (uint32_t end = index + count; index != end; index++) {
 		uint64_t addr = slots[index & mask].addr;
-		uint32_t len = slots[index & mask].len;
+		uint64_t len = slots[index & mask].len;
 		uint64_t id = addr >> FRAME_SHIFT;
 
 		/* The order matters: id is checked before it is used. */
 		if (unlikely(id >= limit || entry[id].word != ours ||
-			     len > FRAME_SIZE - (addr & (FRAME_SIZE - 1)))) {
+			     (addr & (FRAME_SIZE - 1)) + len > FRAME_SIZE)) {
 			umem->quarantined++;
 			continue;
 		}
 		entry[id].word = WORD_HELD;
 		next->id = (frame_id)id;
-		next->len = len;
+		next->len = (uint32_t)len;
 		next->data = base + addr;
 		next++;
 	}
@@ -107,7 +107,7 @@ static void submit_stage(struct xsk *xsk)
 }
 
 /* Several bursts may have been staged before a flush: full is only full when the ring is too. */
-static bool make_room(struct xsk *xsk)
+static __attribute__((noinline)) bool make_room(struct xsk *xsk)
 {
 	if (!xsk->detached) {
 		submit_stage(xsk);
@@ -122,11 +122,13 @@ int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame)
 	if (unlikely(xsk->stage_tail == xsk->stage_end) && !make_room(xsk)) {
 		return -ENOSPC;
 	}
-	desc = xsk->stage_tail++;
-	/* options 0: those of a received descriptor are no business of the sender's */
-	*desc = (struct xdp_desc){.addr = (uint64_t)(frame->data - xsk->base), .len = frame->len};
+	desc = xsk->stage_tail;
+	desc->addr = (uint64_t)(frame->data - xsk->base);
+	desc->len = frame->len;
+	desc->options = 0; /* those of a received descriptor are no business of the sender's */
 	frame_assert(desc->addr >> FRAME_SHIFT == frame->id &&
 		     desc->len <= FRAME_SIZE - (desc->addr & (FRAME_SIZE - 1)));
+	xsk->stage_tail = desc + 1;
 	frame_stage(xsk->umem, frame->id);
 	return 0;
 }
