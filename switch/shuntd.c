@@ -17,13 +17,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <urcu-qsbr.h>
 
 #include "bpf/steer.h"
 #include "config.h"
 #include "netlink/mirror.h"
 #include "run/answer.h"
+#include "run/clock.h"
 #include "run/log.h"
 #include "run/notify.h"
 #include "run/port.h"
@@ -283,13 +283,11 @@ static int start(struct daemon *d)
 
 static void tick(struct daemon *d)
 {
-	struct timespec now;
 	uint64_t expired;
 	ssize_t n = read(d->timer, &expired, sizeof(expired));
 
 	(void)n;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	mirror_tick(d->mirror, (uint32_t)now.tv_sec);
+	mirror_tick(d->mirror, (uint32_t)(coarse_ns() / SECOND_NS));
 	ports_tick(d->ports);
 }
 

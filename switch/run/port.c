@@ -6,11 +6,11 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bpf/steer.h"
 #include "netlink/ethtool.h"
+#include "run/clock.h"
 #include "run/log.h"
 #include "run/punt.h"
 #include "run/worker.h"
@@ -63,14 +63,6 @@ static bool driver_leaves_partial(const char *driver)
 		}
 	}
 	return false;
-}
-
-static uint64_t coarse_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
 /* Memory ----------------------------------------------------------------------------------- */

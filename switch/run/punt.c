@@ -9,12 +9,12 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "bpf/punt.h"
 #include "bpf/steer.h"
 #include "netlink/tc.h"
 #include "path/frame.h"
+#include "run/clock.h"
 #include "run/spsc.h"
 #include "run/wake.h"
 
@@ -60,14 +60,6 @@ struct punt {
 	struct punt_port port[SHUNT_PORTS_MAX];
 };
 
-static uint64_t coarse_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
-
 static enum punt_class class_of(enum punt_reason reason)
 {
 	switch (reason) {
@@ -86,19 +78,19 @@ static enum punt_class class_of(enum punt_reason reason)
 
 static bool police_allows(struct bucket *bucket, enum punt_class class, uint64_t now_ns)
 {
-	const uint64_t second = 1000000000ull, full = police[class].burst * second;
+	const uint64_t full = police[class].burst * SECOND_NS;
 	uint64_t passed_ns = now_ns - bucket->filled_ns;
 
 	bucket->filled_ns = now_ns;
-	bucket->credit = passed_ns > second ? full
+	bucket->credit = passed_ns > SECOND_NS ? full
 					    : bucket->credit + passed_ns * police[class].rate;
 	if (bucket->credit > full) {
 		bucket->credit = full;
 	}
-	if (bucket->credit < second) {
+	if (bucket->credit < SECOND_NS) {
 		return false;
 	}
-	bucket->credit -= second;
+	bucket->credit -= SECOND_NS;
 	return true;
 }
 

@@ -6,11 +6,11 @@
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <urcu-qsbr.h>
 
 #include "bpf/shared.h"
 #include "path/frame.h"
+#include "run/clock.h"
 #include "run/punt.h"
 #include "run/spsc.h"
 #include "run/wake.h"
@@ -73,14 +73,6 @@ struct worker {
 	bool running, started;
 	pthread_t thread;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec ts;
-
-	clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
-}
 
 static struct stats_port_worker *counters(struct worker *w, unsigned slot)
 {
@@ -390,19 +382,19 @@ unsigned worker_burst(struct worker *w)
 	struct command command;
 	unsigned received = 0;
 
-	w->now_ns = clock_ns(CLOCK_MONOTONIC_COARSE);
+	w->now_ns = coarse_ns();
 	if (w->now_ns - w->last_ns > STEER_STALE_NS && w->last_ns) {
 		drop_staged(w); /* stopped for a while: these are as old */
 	}
 	while (spsc_pop(&w->commands, &command)) {
 		obey(w, &command);
 	}
-	path_begin(&w->path, w->conf.tables, (uint32_t)(w->now_ns / 1000000000ull));
+	path_begin(&w->path, w->conf.tables, (uint32_t)(w->now_ns / SECOND_NS));
 	for (unsigned i = 0, number = 0; i < w->queue_count; i++) {
 		number = i && w->queue[i].slot == w->queue[i - 1].slot ? number + 1 : 0;
 		received += receive(w, &w->queue[i], number);
 	}
-	if (received && clock_ns(CLOCK_MONOTONIC_COARSE) - w->now_ns > STEER_STALE_NS) {
+	if (received && coarse_ns() - w->now_ns > STEER_STALE_NS) {
 		drop_staged(w); /* stopped in the middle of the burst */
 	}
 	for (unsigned i = 0; i < w->queue_count; i++) {

@@ -11,6 +11,7 @@
 
 #include "bpf/shared.h"
 #include "io/pipe.h"
+#include "run/clock.h"
 #include "run/worker.h"
 #include "world.h"
 
@@ -89,14 +90,6 @@ static const uint8_t *sent(unsigned slot, uint32_t *len)
 	}
 	assert_int_equal(pipe_complete(pipes[slot], addr), 0);
 	return (const uint8_t *)umem_base(umem) + addr;
-}
-
-static uint64_t coarse_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
 }
 
 static void a_frame_crosses_by_its_address_and_is_counted_on_both_sides(void **state)
