@@ -7,6 +7,7 @@
 #   make demo       a lab of network namespaces with shuntd in the middle
 #   make check      all tests; SAN=1 runs the user-space ones under ASan and UBSan
 #   make lint       rooms, formatting, man pages, static checks
+#   make fuzz       look for bytes that break a parser; FUZZ_SECONDS each
 #   make bench      ratios against the kernel and, where installed, testpmd and OVS
 #   make install    DESTDIR and PREFIX as usual; make deb for a Debian package
 
@@ -20,7 +21,9 @@ MAKEFLAGS += --no-builtin-rules
 DEPS_BUILD := gcc clang llvm make pkg-config bpftool linux-libc-dev libxdp-dev libbpf-dev libmnl-dev \
 	libnl-3-dev libnl-genl-3-dev liblua5.4-dev liburcu-dev libjansson-dev libcap-ng-dev
 DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iputils-ping iperf3 tcpdump ethtool jq \
-	nftables python3 python3-scapy valgrind clang-format mandoc procps util-linux
+	nftables python3 python3-scapy valgrind procps util-linux
+DEPS_LINT := clang clang-format mandoc shellcheck python3
+DEPS_DEB := debhelper dpkg-dev
 DEPS_VM := qemu-system-x86 qemu-system-common busybox-static cpio kmod
 
 # What the goals need is installed before anything else is looked at; quick when nothing is missing.
@@ -28,8 +31,12 @@ GOALS := $(or $(MAKECMDGOALS),all)
 DEPS_all := $(DEPS_BUILD)
 DEPS_tests := $(DEPS_BUILD) $(DEPS_TEST)
 DEPS_demo := $(DEPS_tests)
-DEPS_check := $(DEPS_tests) $(DEPS_VM)
-DEPS_deps := $(DEPS_check)
+DEPS_check := $(DEPS_tests) $(DEPS_VM) $(DEPS_DEB) lintian
+DEPS_lint := $(DEPS_tests) $(DEPS_LINT)
+DEPS_fuzz := $(DEPS_tests)
+DEPS_install := $(DEPS_BUILD)
+DEPS_deb := $(DEPS_BUILD) $(DEPS_DEB)
+DEPS_deps := $(DEPS_check) $(DEPS_lint)
 NEEDED := $(sort $(foreach goal,$(GOALS),$(DEPS_$(goal))))
 ifneq ($(NEEDED),)
 ifneq ($(shell packaging/deps.sh $(NEEDED) && echo done),done)
@@ -50,6 +57,13 @@ SAN ?=
 ifeq ($(SAN),1)
 B := build/san
 SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+# A third, which tells libFuzzer which way it went.
+FUZZ ?=
+ifeq ($(FUZZ),1)
+B := build/fuzz
+CC := clang
+SANFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 endif
 
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
@@ -73,10 +87,14 @@ BPFTEST_SRC := $(wildcard tests/bpf/test_*.c)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/%.o)
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/%.o)
 SKEL := $(BPF_SRC:bpf/%.bpf.c=$(B)/bpf/%.skel.h) $(B)/bpf/steer_hint.skel.h
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ_HELP_SRC := $(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c))
 UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/bpf/%.c=$(B)/tests/%)
+FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/%)
+FUZZ_HELP := $(FUZZ_HELP_SRC:%.c=$(B)/%.o)
 
-.PHONY: all deps demo check lint bench install uninstall deb clean tests
+.PHONY: all deps demo check lint bench install uninstall deb clean tests fuzz fuzzers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -132,8 +150,20 @@ tests: $(UNIT_BIN) $(BPFTEST_BIN) $(B)/tests/tag.bpf.o
 deps:
 	@:
 
+# Fuzz targets: one a file, with what they share; only in a build made for it (FUZZ=1).
+$(FUZZ_BIN): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_HELP) $(B)/libshunt.a
+	$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+fuzzers: $(FUZZ_BIN)
+
+FUZZ_SECONDS ?= 30
+fuzz:
+	@$(MAKE) --no-print-directory FUZZ=1 B=build/fuzz CC=clang fuzzers
+	@B=build/fuzz FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
+
 # With SAN=1 the tests that need no kernel, under the sanitizers; else everything.
 check: all tests
+	@$(if $(filter 1,$(SAN)),,$(MAKE) --no-print-directory FUZZ=1 B=build/fuzz CC=clang fuzzers)
 	@B=$(B) tests/run $(if $(filter 1,$(SAN)),unit)
 
 demo: all

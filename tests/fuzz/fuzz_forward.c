@@ -2,10 +2,11 @@
 /*
  * fuzz_forward: any bytes as frames, through parse and forward, on pipes.
  *
- * An input is a burst: records of {control, pick, length (2, little endian)} and that many bytes.
- * The control byte's low bits say by which port the frame comes; its other bits mend the frame (a
- * known MAC, a known address, a right header checksum), so that the way past the first checks need not
- * be found by luck.
+ * An input is a byte that chooses the world, and a burst: records of {control, pick, length (2, little
+ * endian; the first bit chooses short frames)} and that many bytes, or as many as there are, the rest
+ * being made up.  The control byte's low bits say by which port the frame comes; its other bits mend
+ * the frame (a known MAC, a known address, a right header checksum), so that the way past the first
+ * checks need not be found by luck.
  *
  * Every frame is forwarded twice: as a copy that ends where an unmapped page begins, and in its chunk
  * with the rest of the chunk poisoned.  Both must say and write the same, and what they say must hold
@@ -30,10 +31,14 @@
 #define STAGE 8u
 #define FRAMES (WORLD_PORTS * RING + SHUNT_BURST)
 #define RECORD_SIZE 4u
+#define SHORT 96u /* bytes; the headers end before that */
 
 enum { MEND_ROUTER = 8, MEND_HOST = 16, MEND_HEADER = 32, MEND_ADDRESS = 64, MEND_PARTIAL = 128 };
+#define PICK_IPV6 1u   /* of the pick byte: which family the mended header is */
+#define PICK_LENGTH 2u /* leave the length that it says */
+#define PICK_TCP 4u    /* the unfinished checksum is TCP's, else UDP's */
 
-static struct tables tables;
+static struct tables tables[2]; /* whole and worn */
 static struct umem *umem;
 static struct pipe *pipes[WORLD_PORTS];
 static uint8_t *guard; /* the first byte that cannot be read */
@@ -52,7 +57,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	rcu_register_thread();
-	world_build(&tables);
+	world_build(&tables[0], false);
+	world_build(&tables[1], true);
 	require(umem_create(&umem, FRAMES) == 0, "umem");
 	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 		require(pipe_create(&pipes[slot], umem, &conf) == 0, "pipe");
@@ -73,14 +79,19 @@ static void mend_ipv4(uint8_t *ip, unsigned size, uint8_t control, uint8_t pick)
 	}
 	if (control & MEND_ADDRESS) {
 		const uint8_t src[4] = {10, pick % WORLD_NETS, 0, 2};
-		const uint8_t dst[4] = {10, (pick >> 2) % 32, 0, pick % 6};
+		const uint8_t dst[4] = {10, pick >> 3, 0, (pick >> 2) % 6};
 
 		memcpy(header->src, src, 4);
 		memcpy(header->dst, dst, 4);
 	}
+	if (control & MEND_PARTIAL) {
+		header->proto = pick & PICK_TCP ? PROTO_TCP : PROTO_UDP;
+	}
 	if (control & MEND_HEADER) {
 		header->version_ihl = 0x45;
-		header->length_be = htons((uint16_t)size);
+		if (!(pick & PICK_LENGTH)) {
+			header->length_be = htons((uint16_t)size);
+		}
 		header->check = 0;
 		header->check = htons((uint16_t)~sum16(0, ip, IPV4_SIZE));
 	}
@@ -96,14 +107,19 @@ static void mend_ipv6(uint8_t *ip, unsigned size, uint8_t control, uint8_t pick)
 	if (control & MEND_ADDRESS) {
 		const uint8_t src[16] = {0x20, 0x01, 0x0d, 0xb8, 0, pick % WORLD_NETS, [15] = 2};
 		const uint8_t dst[16] = {
-			0x20, 0x01, 0x0d, 0xb8, 0, (pick >> 2) % 32, [15] = pick % 6};
+			0x20, 0x01, 0x0d, 0xb8, 0, pick >> 3, [15] = (pick >> 2) % 6};
 
 		memcpy(header->src, src, 16);
 		memcpy(header->dst, dst, 16);
 	}
+	if (control & MEND_PARTIAL) {
+		header->next = pick & PICK_TCP ? PROTO_TCP : PROTO_UDP;
+	}
 	if (control & MEND_HEADER) {
 		header->version_be = htonl(6u << 28);
-		header->length_be = htons((uint16_t)(size - IPV6_SIZE));
+		if (!(pick & PICK_LENGTH)) {
+			header->length_be = htons((uint16_t)(size - IPV6_SIZE));
+		}
 	}
 }
 
@@ -137,7 +153,7 @@ static void mend(uint8_t *frame, unsigned len, uint8_t control, uint8_t pick)
 		eth->src = world_host_mac((pick >> 1) % WORLD_NETS, 2 + (pick >> 5) % 4);
 	}
 	if (control & (MEND_HEADER | MEND_ADDRESS)) {
-		eth->type_be = htons(pick & 1 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
+		eth->type_be = htons(pick & PICK_IPV6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
 	}
 	if (eth->type_be == htons(ETHERTYPE_IPV4)) {
 		mend_ipv4(frame + ETH_SIZE, len - ETH_SIZE, control, pick);
@@ -156,15 +172,20 @@ static unsigned inject(const uint8_t *data, size_t size)
 	unsigned count = 0;
 
 	for (; size >= RECORD_SIZE && count < SHUNT_BURST; count++) {
-		size_t len = (size_t)(data[2] | data[3] << 8) % (FRAME_ROOM + 1);
+		size_t len = (size_t)(data[2] | (data[3] & 0x7f) << 8), given;
 		uint8_t control = data[0], pick = data[1];
+		bool shorter = data[3] & 0x80;
 
 		data += RECORD_SIZE;
 		size -= RECORD_SIZE;
-		len = len < size ? len : size;
-		memcpy(frame, data, len);
-		data += len;
-		size -= len;
+		len %= shorter ? SHORT : FRAME_ROOM + 1;
+		given = len < size ? len : size;
+		memcpy(frame, data, given);
+		for (size_t i = given; i < len; i++) {
+			frame[i] = (uint8_t)(len - i);
+		}
+		data += given;
+		size -= given;
 		mend(frame, (unsigned)len, control, pick);
 		require(pipe_inject(pipes[control % WORLD_PORTS], frame, len) == 0, "inject");
 	}
@@ -216,7 +237,7 @@ static void carry_out(const struct xsk_frame *frame, const struct verdict *verdi
 	xsk_release(umem, frame->id);
 }
 
-static void one(const struct path *path, unsigned slot, struct xsk_frame *frame)
+static void one(const struct path *path, bool worn, unsigned slot, struct xsk_frame *frame)
 {
 	uint8_t original[FRAME_ROOM];
 	struct xsk_frame before = *frame, copy = *frame;
@@ -232,7 +253,7 @@ static void one(const struct path *path, unsigned slot, struct xsk_frame *frame)
 		"the same frame got another verdict");
 	require(frame->len == copy.len && memcmp(frame->data, copy.data, frame->len) == 0,
 		"the same frame came out with other bytes");
-	judge(slot, &before, frame, &verdict);
+	judge(worn, slot, &before, frame, &verdict);
 	carry_out(frame, &verdict);
 }
 
@@ -267,15 +288,21 @@ static void settle(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct xsk_frame frames[SHUNT_BURST];
-	unsigned injected = inject(data, size), received = 0;
+	unsigned injected, received = 0;
 	struct path path;
+	bool worn;
 
-	path_begin(&path, &tables, 1);
+	if (!size) {
+		return 0;
+	}
+	worn = data[0] & 1;
+	injected = inject(data + 1, size - 1);
+	path_begin(&path, &tables[worn], 1);
 	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 		unsigned count = xsk_receive(pipe_xsk(pipes[slot]), frames, SHUNT_BURST);
 
 		for (unsigned i = 0; i < count; i++) {
-			one(&path, slot, &frames[i]);
+			one(&path, worn, slot, &frames[i]);
 		}
 		received += count;
 	}

@@ -183,8 +183,7 @@ static void judge_bridged(unsigned slot, const struct xsk_frame *before, uint64_
 {
 	int bridge = world_bridge_of(slot);
 
-	require(bridge == 0 || bridge == 1 || (bridge == 2 && !(slots & ~(1ull << 7))),
-		"bridged from a port that is no member");
+	require(bridge >= 0, "bridged from a port that is no member");
 	require(!(before->data[0] & 1) && !(before->data[6] & 1), "bridged: multicast MAC");
 	require(memcmp(before->data + 6, "\0\0\0\0\0\0", 6), "bridged: source MAC is zero");
 	for (unsigned out = 0; out < WORLD_PORTS; out++) {
@@ -197,11 +196,23 @@ static void judge_bridged(unsigned slot, const struct xsk_frame *before, uint64_
 	}
 }
 
-void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
+/* What a worn world may not do any more. */
+static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t slots, bool routed)
+{
+	bool v4 = get16(before->data + 12) == 0x0800;
+
+	require(slot != 2 && !(slots >> 2 & 1), "sent although the port is down");
+	require(routed || slot != 5, "bridged in where only the kernel may");
+	require(!(slots >> 5 & 1), "bridged out where only the kernel may");
+	require(!routed || slot != 3 || !v4, "routed though IPv4 forwarding is off");
+	require(!routed || slot != 4 || v4, "routed though IPv6 forwarding is off");
+}
+
+void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
 	   const struct verdict *verdict)
 {
 	static const bool no_skip[FRAME_ROOM];
-	struct mac router = world_router_mac(slot);
+	struct mac router = world_router_mac(slot), src = {{0}};
 	uint64_t slots = verdict->kind == VERDICT_TX ? 1ull << (verdict->slot & 63)
 						     : verdict->slots;
 
@@ -210,6 +221,9 @@ void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame
 	require((before->len < ETH) ==
 			(verdict->kind == VERDICT_DROP && verdict->reason == DROP_SHORT),
 		"short");
+	if (before->len >= ETH) {
+		memcpy(src.b, before->data + 6, sizeof(src.b));
+	}
 	if (verdict->kind == VERDICT_DROP) {
 		require(verdict->reason == DROP_SHORT || verdict->reason == DROP_SAME_PORT ||
 				verdict->reason == DROP_FLOOD_NONE,
@@ -222,8 +236,15 @@ void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame
 			"cacheable, but not for leaving elsewhere");
 	} else {
 		require(slots && !(slots >> WORLD_PORTS), "sent to no port of ours");
+		bool routed = !memcmp(before->data, router.b, 6);
+		bool known = world_bridge_of(slot) < 0 || world_host_slot(&src) == (int)slot;
+
+		require(known == !(verdict->flags & VERDICT_LEARN), "learn");
 		require(!(slots >> slot & 1), "sent back");
-		if (!memcmp(before->data, router.b, 6)) {
+		if (worn) {
+			judge_worn(slot, before, slots, routed);
+		}
+		if (routed) {
 			require(verdict->kind == VERDICT_TX, "flooded, though it is for our MAC");
 			judge_routed(slot, before, after, verdict->slot);
 			return;

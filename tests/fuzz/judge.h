@@ -26,7 +26,7 @@ bool find_l4(struct l4 *l4, const uint8_t *frame, unsigned len);
 uint16_t pseudo_sum(const struct l4 *l4);
 
 /* `before` is the frame as it came in by `slot`, `after` as forward() left it. Aborts if wrong. */
-void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
+void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
 	   const struct verdict *verdict);
 
 #endif

@@ -52,6 +52,23 @@ struct mac world_router_mac(unsigned slot)
 	return bridge < 0 ? world_port_mac(slot) : world_bridge_mac((unsigned)bridge);
 }
 
+int world_host_slot(const struct mac *mac)
+{
+	static const int first[WORLD_NETS] = {0, -1, -1, 5, 7},
+			 last[WORLD_NETS] = {2, -1, -1, 6, 7};
+
+	for (unsigned net = 0; net < WORLD_NETS; net++) {
+		for (unsigned host = 2; host < 5; host++) {
+			struct mac known = world_host_mac(net, host);
+
+			if (mac_equal(mac, &known)) {
+				return host == 4 ? last[net] : first[net];
+			}
+		}
+	}
+	return -1;
+}
+
 /* The interface with the network's address. */
 static uint32_t net_ifindex(unsigned net)
 {
@@ -70,21 +87,18 @@ static struct ip_addr address(enum ip_family family, unsigned net, unsigned host
 	return (struct ip_addr){{0x20, 0x01, 0x0d, 0xb8, 0, (uint8_t)net, [15] = (uint8_t)host}};
 }
 
-static void build_links(struct tables *tables)
+#define ALL_FLAGS (TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 | TOPO_FORWARD6)
+
+static void build_ports(struct topo *topo, bool worn)
 {
-	struct topo *topo = topo_create();
-	const uint16_t all = TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 |
-			     TOPO_FORWARD6;
-	const uint64_t members[WORLD_BRIDGES] = {0x07, 0x60, 0x80};
+	const uint16_t worn_away[WORLD_PORTS] = {
+		[2] = TOPO_UP, [3] = TOPO_FORWARD4, [4] = TOPO_FORWARD6, [5] = TOPO_L2};
 	struct topo_if iface;
 
-	if (!topo) {
-		abort();
-	}
 	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 		iface = (struct topo_if){.ifindex = IFINDEX_PORT + slot,
 					 .kind = TOPO_PORT,
-					 .flags = all,
+					 .flags = ALL_FLAGS,
 					 .slot = (int16_t)slot,
 					 .bridge = TOPO_NONE,
 					 .mac = world_port_mac(slot),
@@ -94,25 +108,25 @@ static void build_links(struct tables *tables)
 		if (slot >= 4 && slot <= 6) {
 			iface.flags |= TOPO_PARTIAL;
 		}
+		if (worn) {
+			iface.flags &= (uint16_t)~worn_away[slot];
+		}
 		snprintf(iface.name, sizeof(iface.name), "port%u", slot);
 		must(topo_add_if(topo, &iface), "port");
 	}
-	iface = (struct topo_if){.ifindex = IFINDEX_OTHER,
-				 .kind = TOPO_OTHER,
-				 .flags = TOPO_UP | TOPO_FORWARD4 | TOPO_FORWARD6,
-				 .slot = TOPO_NONE,
-				 .bridge = TOPO_NONE,
-				 .mac = make_mac(4, 0, 0),
-				 .mtu = 1500,
-				 .mtu6 = 1500,
-				 .name = "other"};
-	must(topo_add_if(topo, &iface), "other");
+}
+
+static void build_bridges(struct topo *topo, bool worn)
+{
+	const uint64_t members[WORLD_BRIDGES] = {0x07, 0x60, 0x80};
+	struct topo_if iface;
+
 	for (unsigned bridge = 0; bridge < WORLD_BRIDGES; bridge++) {
 		int index;
 
 		iface = (struct topo_if){.ifindex = IFINDEX_BRIDGE + bridge,
 					 .kind = TOPO_BRIDGE,
-					 .flags = all | (bridge == 1 ? TOPO_BR_NF : 0),
+					 .flags = ALL_FLAGS | (bridge == 1 ? TOPO_BR_NF : 0),
 					 .slot = TOPO_NONE,
 					 .bridge = TOPO_NONE,
 					 .mac = world_bridge_mac(bridge),
@@ -123,7 +137,7 @@ static void build_links(struct tables *tables)
 		}
 		snprintf(iface.name, sizeof(iface.name), "br%u", bridge);
 		must(topo_add_if(topo, &iface), "bridge");
-		index = topo_add_bridge(topo, iface.ifindex, members[bridge], bridge != 2);
+		index = topo_add_bridge(topo, iface.ifindex, members[bridge], bridge != 2 || worn);
 		must(index, "bridge");
 		for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 			if (members[bridge] >> slot & 1) {
@@ -131,13 +145,32 @@ static void build_links(struct tables *tables)
 			}
 		}
 	}
+}
+
+static void build_links(struct tables *tables, bool worn)
+{
+	struct topo *topo = topo_create();
+	const struct topo_if other = {.ifindex = IFINDEX_OTHER,
+				      .kind = TOPO_OTHER,
+				      .flags = TOPO_UP | TOPO_FORWARD4 | TOPO_FORWARD6,
+				      .slot = TOPO_NONE,
+				      .bridge = TOPO_NONE,
+				      .mac = make_mac(4, 0, 0),
+				      .mtu = 1500,
+				      .mtu6 = 1500,
+				      .name = "other"};
+
+	if (!topo) {
+		abort();
+	}
+	build_ports(topo, worn);
+	must(topo_add_if(topo, &other), "other");
+	build_bridges(topo, worn);
 	tables_publish_topo(tables, topo);
 }
 
 static void build_fdb(struct tables *tables)
 {
-	static const unsigned net_of_bridge[WORLD_BRIDGES] = {0, 3, 4};
-
 	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
 		int bridge = world_bridge_of(slot);
 		struct fdb_key key = {.mac = world_port_mac(slot)};
@@ -150,17 +183,18 @@ static void build_fdb(struct tables *tables)
 		     "fdb");
 		key.mac = world_bridge_mac((unsigned)bridge);
 		must(fdb_set(tables->fdb, &key, key.bridge, TOPO_NONE, FDB_LOCAL), "fdb");
-		/* Hosts .2 and .3 are behind the first member, .4 behind the last; .5 is unknown. */
-		key.mac = world_host_mac(net_of_bridge[bridge], 4);
-		must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot, FDB_DYNAMIC),
-		     "fdb");
-		if (slot > 0 && world_bridge_of(slot - 1) == bridge) {
-			continue;
-		}
-		for (unsigned host = 2; host < 4; host++) {
-			key.mac = world_host_mac(net_of_bridge[bridge], host);
-			must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot,
-				     FDB_STATIC),
+	}
+	for (unsigned net = 0; net < WORLD_NETS; net++) {
+		for (unsigned host = 2; host < 5; host++) {
+			struct fdb_key key = {.mac = world_host_mac(net, host)};
+			int slot = world_host_slot(&key.mac);
+
+			if (slot < 0) {
+				continue;
+			}
+			key.bridge = IFINDEX_BRIDGE + (unsigned)world_bridge_of((unsigned)slot);
+			must(fdb_set(tables->fdb, &key, IFINDEX_PORT + (unsigned)slot,
+				     (int16_t)slot, FDB_DYNAMIC),
 			     "fdb");
 		}
 	}
@@ -200,7 +234,7 @@ static struct hop via(enum ip_family family, unsigned net, unsigned host, uint16
 
 /* Beyond the connected networks: 20 by two ways, 21 the kernel's, 22 by no port of ours, 23 (IPv4)
  * through an IPv6 neighbour, 24 by a neighbour that is not resolved, the rest by default. */
-static void build_routes(struct tables *tables, enum ip_family family)
+static void build_routes(struct tables *tables, enum ip_family family, bool worn)
 {
 	unsigned net_len = family == IP_V4 ? 24 : 64, host_len = ip_bits(family);
 	unsigned far_len = family == IP_V4 ? 16 : 48;
@@ -230,6 +264,9 @@ static void build_routes(struct tables *tables, enum ip_family family)
 	hop = via(family, 1, 3, 1);
 	add_route(tables, family, RIB_MAIN, address(family, 24, 0), far_len, NEXTHOP_FORWARD, &hop,
 		  1);
+	if (worn) {
+		return;
+	}
 	hop = via(family, 0, 4, 1);
 	add_route(tables, family, RIB_MAIN, (struct ip_addr){{0}}, 0, NEXTHOP_FORWARD, &hop, 1);
 }
@@ -237,11 +274,12 @@ static void build_routes(struct tables *tables, enum ip_family family)
 static void build_neighbours(struct tables *tables, enum ip_family family)
 {
 	for (unsigned net = 0; net < WORLD_NETS; net++) {
-		for (unsigned host = 2; host < 5; host++) {
+		for (unsigned host = 1; host < 5; host++) {
 			struct neigh_key key = {.ifindex = net_ifindex(net),
 						.family = (uint32_t)family,
 						.addr = address(family, net, host)};
-			struct mac mac = world_host_mac(net, host);
+			/* .1 is ours: that it could be resolved must not matter. */
+			struct mac mac = world_host_mac(net, host == 1 ? 2 : host);
 
 			must(neigh_set(tables->neigh, &key, host == 3 ? NULL : &mac,
 				       host == 3 ? NUD_INCOMPLETE : NUD_STALE),
@@ -250,15 +288,15 @@ static void build_neighbours(struct tables *tables, enum ip_family family)
 	}
 }
 
-void world_build(struct tables *tables)
+void world_build(struct tables *tables, bool worn)
 {
 	const struct tables_limits limits = {.fdb = 1024, .neigh = 1024, .routes = 1024};
 
 	must(tables_create(tables, &limits), "tables");
-	build_links(tables);
+	build_links(tables, worn);
 	build_fdb(tables);
 	for (int family = 0; family < IP_FAMILIES; family++) {
-		build_routes(tables, family);
+		build_routes(tables, family, worn);
 		build_neighbours(tables, family);
 	}
 }

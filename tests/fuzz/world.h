@@ -9,6 +9,9 @@
  *   5-6   members of bridge 1 (br1)   N = 3   br_netfilter on, partial
  *   7     member of bridge 2 (br2)    N = 4   the kernel floods; not L3
  *
+ * A worn world has port 2 down, port 3 without IPv4 forwarding, port 4 without IPv6 forwarding, port 5
+ * not to be bridged by us, bridge 2 flooding itself, and no default routes.
+ *
  * On each network .1 is ours, .2 to .4 are neighbours (.3 without an address), .5 is nobody.
  */
 #ifndef SHUNT_TESTS_FUZZ_WORLD_H
@@ -21,12 +24,14 @@
 #define WORLD_NETS 5u
 
 /* Abort on any failure: there is no fuzzing without tables. */
-void world_build(struct tables *tables);
+void world_build(struct tables *tables, bool worn);
 
 struct mac world_port_mac(unsigned slot);
 struct mac world_bridge_mac(unsigned bridge);
-/* Host number 2..5 of a network; on a bridge it sits behind one of its members. */
+/* Host number 2..5 of a network. */
 struct mac world_host_mac(unsigned net, unsigned host);
+/* The bridge's member that a host's MAC is behind; -1 for a MAC that no bridge has. */
+int world_host_slot(const struct mac *mac);
 /* The bridge a port is a member of, or -1. */
 int world_bridge_of(unsigned slot);
 /* MAC whose frames are routed when they come in by this port. */
