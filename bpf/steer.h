@@ -8,6 +8,10 @@
  * Owner:   steer_shared owns the maps common to all ports; a steer owns its program, its own maps and
  *          its link.  Destroying a steer (or dying) detaches it, unless its stance is "drop".
  * Refuses: see steer_attach().
+ *
+ * A "drop" program that outlives its daemon keeps its maps: it goes by the last description and the
+ * last local addresses it was told, passes only what is for them (and ARP, neighbour solicitations
+ * and link control), and drops the rest.
  */
 #ifndef SHUNT_BPF_STEER_H
 #define SHUNT_BPF_STEER_H

@@ -35,7 +35,7 @@
 #define LAB_QUIET_MS 100 /* for one that must not */
 
 /* Run a command (printf style); it must succeed. */
-__attribute__((format(printf, 1, 2), unused)) static void lab_run(const char *format, ...)
+__attribute__((format(printf, 1, 2))) static inline void lab_run(const char *format, ...)
 {
 	char command[512];
 	va_list args;
@@ -50,7 +50,7 @@ __attribute__((format(printf, 1, 2), unused)) static void lab_run(const char *fo
 }
 
 /* A namespace without neighbours' chatter: no IPv6 autoconfiguration unless asked for. */
-__attribute__((unused)) static void lab_enter(const char *test)
+static inline void lab_enter(const char *test)
 {
 	if (geteuid() != 0) {
 		fprintf(stderr, "%s: needs root (network namespaces, BPF)\n", test);
@@ -66,7 +66,7 @@ __attribute__((unused)) static void lab_enter(const char *test)
 	lab_run("ip link set lo up");
 }
 
-__attribute__((unused)) static uint32_t lab_ifindex(const char *ifname)
+static inline uint32_t lab_ifindex(const char *ifname)
 {
 	uint32_t ifindex = if_nametoindex(ifname);
 
@@ -74,7 +74,7 @@ __attribute__((unused)) static uint32_t lab_ifindex(const char *ifname)
 	return ifindex;
 }
 
-__attribute__((unused)) static struct mac lab_mac(const char *ifname)
+static inline struct mac lab_mac(const char *ifname)
 {
 	struct ifreq request = {0};
 	struct mac mac;
@@ -89,7 +89,7 @@ __attribute__((unused)) static struct mac lab_mac(const char *ifname)
 }
 
 /* A packet socket that sends and sees everything on an interface. */
-__attribute__((unused)) static int lab_packet(const char *ifname)
+static inline int lab_packet(const char *ifname)
 {
 	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
 	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL));
@@ -100,7 +100,7 @@ __attribute__((unused)) static int lab_packet(const char *ifname)
 	return fd;
 }
 
-__attribute__((unused)) static void lab_send(int fd, const void *frame, size_t size)
+static inline void lab_send(int fd, const void *frame, size_t size)
 {
 	assert_int_equal(send(fd, frame, size, 0), (ssize_t)size);
 }
@@ -109,8 +109,8 @@ __attribute__((unused)) static void lab_send(int fd, const void *frame, size_t s
 typedef bool (*lab_match)(const uint8_t *frame, size_t size, unsigned char type, const void *arg);
 
 /* Wait up to `ms` for a frame that matches. Returns its size, 0 when none came. */
-__attribute__((unused)) static size_t lab_wait(int fd, uint8_t *frame, size_t room, int ms,
-					       lab_match match, const void *arg)
+static inline size_t lab_wait(int fd, uint8_t *frame, size_t room, int ms, lab_match match,
+			      const void *arg)
 {
 	struct timespec now;
 	int64_t end, left;
@@ -136,7 +136,7 @@ __attribute__((unused)) static size_t lab_wait(int fd, uint8_t *frame, size_t ro
 }
 
 /* The Internet checksum, RFC 1071. */
-__attribute__((unused)) static uint16_t lab_checksum(const uint8_t *bytes, size_t size)
+static inline uint16_t lab_checksum(const uint8_t *bytes, size_t size)
 {
 	uint32_t sum = 0;
 
@@ -153,9 +153,8 @@ __attribute__((unused)) static uint16_t lab_checksum(const uint8_t *bytes, size_
 }
 
 /* Ethernet, IPv4 (TTL 64), ICMP echo request; `size` bytes in all. */
-__attribute__((unused)) static void lab_echo(uint8_t *frame, size_t size, const struct mac *dst,
-					     const struct mac *src, const char *from,
-					     const char *to, uint16_t id)
+static inline void lab_echo(uint8_t *frame, size_t size, const struct mac *dst,
+			    const struct mac *src, const char *from, const char *to, uint16_t id)
 {
 	uint16_t total = htons((uint16_t)(size - ETH_HLEN)), sum;
 	uint8_t *ip = frame + ETH_HLEN, *icmp = ip + 20;

@@ -292,6 +292,7 @@ static void a_filter_is_replaced_and_deleted(void **state)
 	punt_frame(punt, 0, frame, sizeof(frame));
 	assert_int_not_equal(icmp_seen(punt->port[1], seen, 8, 15, -1, LAB_WAIT_MS), 0);
 	assert_int_equal(icmp_seen(punt->port[0], seen, 8, 15, -1, LAB_QUIET_MS), 0);
+	lab_run("test $(tc filter show dev shunt0 ingress | grep -c shunt_punt) = 2");
 
 	assert_int_equal(tc_punt_filter_delete(punt->tap_ifindex, 1), 0);
 	punt_frame(punt, 0, frame, sizeof(frame));

@@ -9,7 +9,7 @@
 #include "io_net.h"
 
 #define FRAMES 8192u
-#define RING   512u
+#define RING 512u
 
 struct world {
 	struct umem *umem;
