@@ -65,10 +65,12 @@ width() {
 }
 
 length() {
-	local file lines
+	local file lines limit
 	for file in "${c_files[@]}"; do
 		lines=$(wc -l <"$file")
-		[ "$lines" -le 700 ] || echo "$file: $lines lines, more than 700"
+		limit=700
+		[[ $file == tests/* ]] && limit=1000 # a module has one test, and a table of cases is long
+		[ "$lines" -le $limit ] || echo "$file: $lines lines, more than $limit"
 	done
 	# A function is from '{' to '}' in the first column.
 	awk 'FNR == 1 { start = 0 }
@@ -140,7 +142,8 @@ manual() {
 }
 
 shell_syntax() {
-	[ ${#shell_files[@]} -eq 0 ] || shellcheck -S warning -- "${shell_files[@]}"
+	# SC1010: "do" is what ping's -M wants to hear.
+	[ ${#shell_files[@]} -eq 0 ] || shellcheck -S warning -e SC1010 -- "${shell_files[@]}"
 }
 
 python_syntax() {
@@ -155,7 +158,7 @@ python_syntax() {
 }
 
 second_compiler() {
-	make -j2 --no-print-directory B=build/clang CC=clang all tests >/dev/null
+	env -u MAKEFLAGS -u MAKELEVEL make -j2 --no-print-directory B=build/clang CC=clang all tests >/dev/null
 }
 
 # What the includes promise, asked of the compiled path: it calls nothing that could sleep, allocate
@@ -173,7 +176,7 @@ path_symbols() {
 check 'tools are there' tools
 check 'formatting (clang-format)' formatting
 check 'lines of at most 100 columns, no stray white space' width
-check 'files of at most 700 lines, functions of at most 60' length
+check 'files and functions that can be read' length
 check 'rooms: who includes what' rooms
 check 'licence of each file' licences
 check 'no unfinished marks, no machine paths' leftovers

@@ -8,8 +8,8 @@
  * Owner:   nothing is kept between calls.
  * Full:    never blocks: a manager that does not read loses the message (-EAGAIN).
  * Refuses: no $NOTIFY_SOCKET is not an error: returns 0, nobody asked.  A path that is neither
- *          absolute nor abstract, or too long: -EINVAL.  A status with a line break would be read as
- *          more assignments: -EINVAL.
+ *          absolute nor abstract, or too long: -EINVAL.  A status with a line break would be read
+ *          as more assignments: -EINVAL.
  */
 #ifndef SHUNT_RUN_NOTIFY_H
 #define SHUNT_RUN_NOTIFY_H

@@ -2,16 +2,16 @@
 /*
  * fuzz_forward: any bytes as frames, through parse and forward, on pipes.
  *
- * An input is a byte that chooses the world, and a burst: records of {control, pick, length (2, little
- * endian; the first bit chooses short frames)} and that many bytes, or as many as there are, the rest
- * being made up.  The control byte's low bits say by which port the frame comes; its other bits mend
- * the frame (a known MAC, a known address, a right header checksum), so that the way past the first
- * checks need not be found by luck.
+ * An input is a byte that chooses the world, and a burst: records of {control, pick, length (2,
+ * little endian; the first bit chooses short frames)} and that many bytes, or as many as there are,
+ * the rest being made up.  The control byte's low bits say by which port the frame comes; its other
+ * bits mend the frame (a known MAC, a known address, a right header checksum), so that the way past
+ * the first checks need not be found by luck.
  *
- * Every frame is forwarded twice: as a copy that ends where an unmapped page begins, and in its chunk
- * with the rest of the chunk poisoned.  Both must say and write the same, and what they say must hold
- * against the frame as it came (judge.c).  Then the verdict is carried out, and the ledger must
- * balance, with every frame back with the pool or the fill rings.
+ * Every frame is forwarded twice: as a copy that ends where an unmapped page begins, and in its
+ * chunk with the rest of the chunk poisoned.  Both must say and write the same, and what they say
+ * must hold against the frame as it came (judge.c).  Then the verdict is carried out, and the
+ * ledger must balance, with every frame back with the pool or the fill rings.
  */
 #include <errno.h>
 #include <sanitizer/asan_interface.h>

@@ -74,7 +74,8 @@ uint16_t pseudo_sum(const struct l4 *l4)
 }
 
 /* May `after` differ from `before` where it does?  Only in an L4 checksum that held the
- * pseudo-header's sum and is right now; `skip` says which bytes routing may have changed besides. */
+ * pseudo-header's sum and is right now; `skip` says which bytes routing may have changed
+ * besides. */
 static void judge_bytes(unsigned slot, const struct xsk_frame *before,
 			const struct xsk_frame *after, const bool skip[FRAME_ROOM])
 {

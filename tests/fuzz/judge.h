@@ -2,7 +2,8 @@
 /*
  * judge: does a verdict hold against the frame it was given for?
  *
- * Written from the RFCs and the rules of the design, byte by byte, sharing no code with switch/path.
+ * Written from the RFCs and the rules of the design, byte by byte, sharing no code with
+ * switch/path.
  */
 #ifndef SHUNT_TESTS_FUZZ_JUDGE_H
 #define SHUNT_TESTS_FUZZ_JUDGE_H

@@ -9,8 +9,8 @@
  *   5-6   members of bridge 1 (br1)   N = 3   br_netfilter on, partial
  *   7     member of bridge 2 (br2)    N = 4   the kernel floods; not L3
  *
- * A worn world has port 2 down, port 3 without IPv4 forwarding, port 4 without IPv6 forwarding, port 5
- * not to be bridged by us, bridge 2 flooding itself, and no default routes.
+ * A worn world has port 2 down, port 3 without IPv4 forwarding, port 4 without IPv6 forwarding,
+ * port 5 not to be bridged by us, bridge 2 flooding itself, and no default routes.
  *
  * On each network .1 is ours, .2 to .4 are neighbours (.3 without an address), .5 is nobody.
  */
