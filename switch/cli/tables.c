@@ -15,7 +15,8 @@ struct filter {
 
 struct listing {
 	const struct cli *cli;
-	const char *const *keys; /* what can be filtered by; the first also without its name */
+	const char *const *keys;   /* what can be filtered by; the first also without its name */
+	const char *const *fields; /* of the JSON, in order */
 	void (*print)(const struct cli *cli, const json_t *row);
 	struct filter filter[FILTERS_MAX];
 	unsigned filters;
@@ -79,28 +80,56 @@ static bool row_matches(const json_t *row, const struct filter *filter)
 	return false;
 }
 
+/* The fields of the contract and no others, null where the daemon has none: with -s all it says. */
+static json_t *contract(const json_t *row, const char *const *fields)
+{
+	static const char *const hop_fields[] = {"via", "dev", "weight", NULL};
+	json_t *out = json_object(), *value, *hop;
+	size_t i;
+
+	for (; *fields; fields++) {
+		value = json_object_get(row, *fields);
+		if (json_is_array(value)) {
+			json_t *hops = json_array();
+
+			json_array_foreach(value, i, hop)
+			{
+				json_array_append_new(hops, contract(hop, hop_fields));
+			}
+			json_put(out, *fields, hops);
+		} else {
+			json_put(out, *fields, value ? json_incref(value) : json_null());
+		}
+	}
+	return out;
+}
+
+static void json_row(const struct listing *listing, const json_t *row)
+{
+	json_t *out = contract(row, listing->fields);
+
+	fputc(listing->rows ? ',' : '[', stdout);
+	json_dumpf(listing->cli->statistics ? row : out, stdout, JSON_COMPACT);
+	json_decref(out);
+}
+
 /* Rows go out as they come: a table may be large. */
 static void listing_row(void *arg, const char *line)
 {
 	struct listing *listing = arg;
-	bool match = true;
-	json_t *row = NULL;
+	json_t *row = json_loads(line, 0, NULL);
+	bool match = json_is_object(row);
 
-	if (!listing->cli->json || listing->filters) {
-		row = json_loads(line, 0, NULL);
-		listing->broken |= !json_is_object(row);
-		for (unsigned i = 0; i < listing->filters; i++) {
-			match = match && row_matches(row, &listing->filter[i]);
-		}
+	listing->broken |= !match;
+	for (unsigned i = 0; match && i < listing->filters; i++) {
+		match = row_matches(row, &listing->filter[i]);
 	}
 	if (match && listing->cli->json) {
-		fputs(listing->rows ? "," : "[", stdout);
-		fputs(line, stdout);
-		listing->rows++;
-	} else if (match && json_is_object(row)) {
+		json_row(listing, row);
+	} else if (match) {
 		listing->print(listing->cli, row);
-		listing->rows++;
 	}
+	listing->rows += match;
 	json_decref(row);
 }
 
@@ -217,7 +246,8 @@ static void route_print(const struct cli *cli, const json_t *row)
 int route_show(const struct cli *cli, int argc, char **argv)
 {
 	static const char *const keys[] = {"dst", "table", "dev", "via", "action", NULL};
-	struct listing listing = {.cli = cli, .keys = keys, .print = route_print};
+	static const char *const fields[] = {"dst", "table", "nexthops", "action", NULL};
+	struct listing listing = {.cli = cli, .keys = keys, .fields = fields, .print = route_print};
 
 	return listing_show(&listing, "route", argc, argv);
 }
@@ -241,7 +271,8 @@ static void neigh_print(const struct cli *cli, const json_t *row)
 int neigh_show(const struct cli *cli, int argc, char **argv)
 {
 	static const char *const keys[] = {"dst", "dev", "lladdr", "state", NULL};
-	struct listing listing = {.cli = cli, .keys = keys, .print = neigh_print};
+	static const char *const fields[] = {"dst", "dev", "lladdr", "state", NULL};
+	struct listing listing = {.cli = cli, .keys = keys, .fields = fields, .print = neigh_print};
 
 	return listing_show(&listing, "neigh", argc, argv);
 }
@@ -266,29 +297,28 @@ static void fdb_print(const struct cli *cli, const json_t *row)
 int fdb_show(const struct cli *cli, int argc, char **argv)
 {
 	static const char *const keys[] = {"mac", "dev", "bridge", "vlan", "state", NULL};
-	struct listing listing = {.cli = cli, .keys = keys, .print = fdb_print};
+	static const char *const fields[] = {"mac", "vlan", "bridge", "dev", "state", NULL};
+	struct listing listing = {.cli = cli, .keys = keys, .fields = fields, .print = fdb_print};
 
 	return listing_show(&listing, "fdb", argc, argv);
 }
 
 /* mirror ------------------------------------------------------------------------------------ */
 
-struct single {
-	const struct cli *cli;
-	json_t *row;
-};
-
 static void single_row(void *arg, const char *line)
 {
-	struct single *single = arg;
+	json_t **row = arg;
 
-	json_decref(single->row);
-	single->row = json_loads(line, 0, NULL);
+	json_decref(*row);
+	*row = json_loads(line, 0, NULL);
 }
 
 int mirror_show(const struct cli *cli, int argc, char **argv)
 {
-	struct single single = {.cli = cli};
+	static const char *const fields[] = {"state",   "resyncs",  "routes4",
+					     "routes6", "nexthops", "neighbours",
+					     "fdb",     "lag_ms",   NULL};
+	json_t *row = NULL;
 	const char *state;
 	int code;
 
@@ -296,31 +326,31 @@ int mirror_show(const struct cli *cli, int argc, char **argv)
 		complain("mirror: did not expect '%s'", argv[0]);
 		return CLI_USAGE;
 	}
-	code = ask(cli, "mirror", single_row, &single);
+	code = ask(cli, "mirror", single_row, &row);
 	if (code) {
-		json_decref(single.row);
+		json_decref(row);
 		return code;
 	}
-	if (!json_is_object(single.row)) {
-		json_decref(single.row);
+	if (!json_is_object(row)) {
+		json_decref(row);
 		complain("shuntd sent what this shunt does not understand: another version?");
 		return CLI_FAILED;
 	}
 	if (cli->json) {
-		return json_print(single.row);
+		json_t *out = cli->statistics ? json_incref(row) : contract(row, fields);
+
+		json_decref(row);
+		return json_print(out);
 	}
-	state = text_of(single.row, "state");
+	state = text_of(row, "state");
 	fputs("state ", stdout);
 	print_color(cli, strcmp(state, "live") ? COLOR_ODD : COLOR_GOOD, state, 0);
 	printf(" lag %" JSON_INTEGER_FORMAT " ms resyncs %" JSON_INTEGER_FORMAT "%s",
-	       number_of(single.row, "lag_ms"), number_of(single.row, "resyncs"),
-	       cli->brief ? "" : "\n   ");
-	for (const char *const *key = (const char *const[]){"routes4", "routes6", "nexthops",
-							    "neighbours", "fdb", NULL};
-	     *key; key++) {
-		printf(" %s %" JSON_INTEGER_FORMAT, *key, number_of(single.row, *key));
+	       number_of(row, "lag_ms"), number_of(row, "resyncs"), cli->brief ? "" : "\n   ");
+	for (unsigned i = 2; i < 7; i++) { /* the counts */
+		printf(" %s %" JSON_INTEGER_FORMAT, fields[i], number_of(row, fields[i]));
 	}
 	putchar('\n');
-	json_decref(single.row);
+	json_decref(row);
 	return CLI_DONE;
 }
