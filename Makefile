@@ -93,6 +93,7 @@ UNIT_BIN := $(UNIT_SRC:tests/unit/%.c=$(B)/tests/%)
 BPFTEST_BIN := $(BPFTEST_SRC:tests/bpf/%.c=$(B)/tests/%)
 FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/%)
 FUZZ_HELP := $(FUZZ_HELP_SRC:%.c=$(B)/%.o)
+VMTEST_BIN := $(B)/tests/test_zerocopy
 
 .PHONY: all deps demo check lint bench install uninstall deb clean tests fuzz fuzzers
 .SECONDARY:
@@ -139,12 +140,16 @@ $(B)/tests/%: tests/bpf/%.c $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a -lcmocka $(LIBS)
 
+$(B)/tests/%: tests/vm/%.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a -lcmocka $(LIBS)
+
 # A program that gives a frame its VLAN tag beside the data, as a VLAN device does (tests/smoke).
 $(B)/tests/%.bpf.o: tests/smoke/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-tests: $(UNIT_BIN) $(BPFTEST_BIN) $(B)/tests/tag.bpf.o
+tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o
 
 # The work is done when the file is read (NEEDED above).
 deps:
