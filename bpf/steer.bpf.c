@@ -584,8 +584,10 @@ int shunt_steer(struct xdp_md *ctx)
 	frame.type = half(frame.data + 2 * ETH_ALEN);
 	beat = bpf_map_lookup_elem(&beats, &queue);
 
+	/* A maximum of 0 is a port not yet described. */
 	if (port.flags & STEER_PORT_DROP &&
-	    (!beat || !bpf_map_lookup_elem(&xsks, &queue) || !answers(beat, coarse_now(cpu)))) {
+	    (port.max_len == 0 || !beat || !bpf_map_lookup_elem(&xsks, &queue) ||
+	     !answers(beat, coarse_now(cpu)))) {
 		if (for_this_machine(&frame, &port)) {
 			return pass(count, STEER_PASS_LOCAL);
 		}
