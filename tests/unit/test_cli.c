@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The built shunt command against a fake daemon: a stats segment and a control socket, no switch. */
+/* The built shunt command against a fake daemon: stats segment and control socket, no switch. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
