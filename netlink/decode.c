@@ -1,0 +1,577 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "netlink/decode.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/fib_rules.h>
+#include <linux/if_addr.h>
+#include <linux/neighbour.h>
+#include <linux/netconf.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_hook.h>
+#include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
+
+#include "netlink/nlattr.h"
+
+/* NFTA_DEVICE_PREFIX, newer than the headers this builds with. */
+#define DEVICE_PREFIX 2
+
+static int family_of(uint8_t af, enum ip_family *out)
+{
+	if (af != AF_INET && af != AF_INET6) {
+		return -EBADMSG;
+	}
+	*out = af == AF_INET ? IP_V4 : IP_V6;
+	return 0;
+}
+
+int decode_addr(const void *data, size_t size, struct nl_addr *out)
+{
+	const struct nlattr *attr;
+	struct ifaddrmsg header;
+	bool local = false, any = false;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	if (family_of(header.ifa_family, &out->family) != 0) {
+		return -EBADMSG;
+	}
+	out->ifindex = header.ifa_index;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		/* With a peer (point to point) IFA_ADDRESS is the peer's and IFA_LOCAL ours. */
+		if (mnl_attr_get_type(attr) == IFA_LOCAL) {
+			local = attr_ip(attr, out->family, &out->addr);
+			any |= local;
+		} else if (mnl_attr_get_type(attr) == IFA_ADDRESS && !local) {
+			any |= attr_ip(attr, out->family, &out->addr);
+		}
+	}
+	return any ? 0 : -EBADMSG;
+}
+
+static void decode_neigh_attr(const struct nlattr *attr, struct nl_neigh *out)
+{
+	uint16_t length = mnl_attr_get_payload_len(attr);
+
+	switch (mnl_attr_get_type(attr)) {
+	case NDA_DST:
+		if (out->family == AF_INET || out->family == AF_INET6) {
+			out->has_dst = attr_ip(attr, out->family == AF_INET ? IP_V4 : IP_V6,
+					       &out->dst);
+		}
+		break;
+	case NDA_LLADDR:
+		out->has_mac = length == MAC_SIZE && attr_get(attr, out->mac.b, MAC_SIZE);
+		break;
+	case NDA_VLAN:
+		out->vlan = attr_u16(attr);
+		break;
+	case NDA_MASTER:
+		out->master = attr_u32(attr);
+		break;
+	}
+}
+
+int decode_neigh(const void *data, size_t size, struct nl_neigh *out)
+{
+	const struct nlattr *attr;
+	struct ndmsg header;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	if (header.ndm_ifindex <= 0) {
+		return -EBADMSG;
+	}
+	out->family = header.ndm_family;
+	out->ifindex = (uint32_t)header.ndm_ifindex;
+	out->state = header.ndm_state;
+	out->flags = header.ndm_flags;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		decode_neigh_attr(attr, out);
+	}
+	return 0;
+}
+
+/* Routes. ----------------------------------------------------------------------------------- */
+
+/* RTA_VIA: a gateway of a family of its own. */
+static bool decode_via(const struct nlattr *attr, struct hop *hop)
+{
+	const uint8_t *bytes = mnl_attr_get_payload(attr);
+	size_t length = mnl_attr_get_payload_len(attr);
+	enum ip_family family;
+	uint16_t af;
+
+	if (length < sizeof(af)) {
+		return false;
+	}
+	memcpy(&af, bytes, sizeof(af));
+	if ((af != AF_INET && af != AF_INET6) || family_of((uint8_t)af, &family) != 0 ||
+	    length < sizeof(af) + ip_bits(family) / 8) {
+		return false;
+	}
+	hop->has_via = 1;
+	hop->via_family = (uint8_t)family;
+	memset(&hop->via, 0, sizeof(hop->via));
+	memcpy(hop->via.b, bytes + sizeof(af), ip_bits(family) / 8);
+	return true;
+}
+
+static bool decode_gateway(const struct nlattr *attr, enum ip_family family, struct hop *hop)
+{
+	hop->has_via = 1;
+	hop->via_family = (uint8_t)family;
+	return attr_ip(attr, family, &hop->via);
+}
+
+/* Metrics that only the machine's own connections look at are none of ours; an MTU or a lock is:
+ * ip_forward() fragments or answers by it. */
+static bool metrics_harmless(const struct nlattr *nest)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		uint16_t type = mnl_attr_get_type(attr);
+
+		if (type == RTAX_MTU || type == RTAX_LOCK || type > RTAX_FASTOPEN_NO_COOKIE) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The hops of RTA_MULTIPATH. False: something in them is not understood. */
+static bool decode_hops(const struct nlattr *nest, enum ip_family family, struct nl_route *out)
+{
+	const uint8_t *at = mnl_attr_get_payload(nest);
+	size_t left = mnl_attr_get_payload_len(nest);
+	bool known = true;
+
+	while (left >= sizeof(struct rtnexthop)) {
+		const struct nlattr *attr;
+		struct rtnexthop header;
+		struct hop *hop;
+		size_t step;
+
+		memcpy(&header, at, sizeof(header));
+		if (header.rtnh_len < sizeof(header) || header.rtnh_len > left ||
+		    out->route.count == NEXTHOP_HOPS_MAX) {
+			return false;
+		}
+		hop = &out->route.hop[out->route.count];
+		memset(hop, 0, sizeof(*hop));
+		hop->ifindex = (uint32_t)header.rtnh_ifindex;
+		hop->weight = (uint16_t)(header.rtnh_hops + 1);
+		out->hop_flags[out->route.count++] = header.rtnh_flags;
+		attr_each(attr, at, header.rtnh_len, sizeof(header))
+		{
+			uint16_t type = mnl_attr_get_type(attr);
+
+			if (type == RTA_GATEWAY) {
+				known &= decode_gateway(attr, family, hop);
+			} else if (type == RTA_VIA) {
+				known &= decode_via(attr, hop);
+			} else if (type != RTA_FLOW && type != RTA_PAD) {
+				known = false;
+			}
+		}
+		step = MNL_ALIGN(header.rtnh_len);
+		at += step;
+		left = left > step ? left - step : 0;
+	}
+	return known;
+}
+
+/* FNV-1a. */
+static uint32_t digest(uint32_t sum, const void *data, size_t size)
+{
+	const uint8_t *bytes = data;
+
+	for (size_t i = 0; i < size; i++) {
+		sum = (sum ^ bytes[i]) * 16777619u;
+	}
+	return sum;
+}
+
+/* What else the kernel tells two routes of one key apart by: fib_find_info(), rt6_duplicate_nexthop(). */
+static bool attr_tells_apart(uint16_t type)
+{
+	return type == RTA_PREFSRC || type == RTA_NH_ID || type == RTA_METRICS || type == RTA_SRC ||
+	       type == RTA_FLOW;
+}
+
+/* Take one attribute in. False: it may matter and is not understood. */
+static bool decode_route_attr(const struct nlattr *attr, enum ip_family family,
+			      struct nl_route *out)
+{
+	struct rib_route *route = &out->route;
+	struct rta_cacheinfo cache = {0};
+
+	switch (mnl_attr_get_type(attr)) {
+	case RTA_DST:
+		return attr_ip(attr, family, &route->key.prefix);
+	case RTA_TABLE:
+		out->table = attr_u32(attr);
+		return true;
+	case RTA_PRIORITY:
+		route->key.metric = attr_u32(attr);
+		return true;
+	case RTA_OIF:
+		route->hop[0].ifindex = attr_u32(attr);
+		return true;
+	case RTA_GATEWAY:
+		return decode_gateway(attr, family, &route->hop[0]);
+	case RTA_VIA:
+		return decode_via(attr, &route->hop[0]);
+	case RTA_MULTIPATH:
+		return decode_hops(attr, family, out);
+	case RTA_METRICS:
+		return metrics_harmless(attr);
+	case RTA_CACHEINFO:
+		/* IPv6: a route that ends at a time that no notification will tell. */
+		return attr_get(attr, &cache, sizeof(cache)) && cache.rta_expires == 0;
+	case RTA_SRC:
+		out->source_specific = true;
+		return true;
+	case RTA_NH_ID:
+		out->nexthop_id = attr_u32(attr);
+		return true;
+	case RTA_PREFSRC:
+	case RTA_PROTOINFO:
+	case RTA_FLOW:
+	case RTA_PREF:
+	case RTA_PAD:
+	case RTA_UID:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* What to do with frames for this route, when every attribute was understood. */
+static uint8_t route_action(const struct nl_route *route)
+{
+	switch (route->route.type) {
+	case RTN_LOCAL:
+	case RTN_BROADCAST:
+	case RTN_ANYCAST:
+	case RTN_MULTICAST:
+		return NEXTHOP_LOCAL;
+	case RTN_UNICAST:
+		break;
+	default: /* blackhole, unreachable, prohibit, throw, nat: the kernel answers or drops */
+		return NEXTHOP_KERNEL;
+	}
+	if (route->route.count == 0 || route->route.key.tos != 0) {
+		return NEXTHOP_KERNEL;
+	}
+	/* A group of nexthop objects may be resilient, which only its buckets tell. */
+	if (route->nexthop_id != 0 && route->route.count > 1) {
+		return NEXTHOP_KERNEL;
+	}
+	for (unsigned i = 0; i < route->route.count; i++) {
+		if (route->route.hop[i].ifindex == 0) {
+			return NEXTHOP_KERNEL;
+		}
+	}
+	return NEXTHOP_FORWARD;
+}
+
+/* Clear the bits of a prefix past its length, which is in bounds. */
+static void mask_prefix(struct ip_addr *prefix, unsigned length)
+{
+	for (unsigned bit = length; bit < 128; bit++) {
+		prefix->b[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	}
+}
+
+int decode_route(const void *data, size_t size, struct nl_route *out)
+{
+	const struct nlattr *attr;
+	enum ip_family family;
+	struct rtmsg header;
+	bool known = true;
+	uint32_t origin;
+
+	/* The hops are most of the struct and are cleared as they come. */
+	memset(&out->route, 0, offsetof(struct rib_route, hop) + sizeof(struct hop));
+	out->table = out->nexthop_id = 0;
+	out->cloned = out->source_specific = false;
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	if (family_of(header.rtm_family, &family) != 0 || header.rtm_dst_len > ip_bits(family)) {
+		return -EBADMSG;
+	}
+	out->table = header.rtm_table;
+	out->cloned = (header.rtm_flags & RTM_F_CLONED) != 0;
+	out->source_specific = header.rtm_src_len != 0;
+	out->protocol = header.rtm_protocol;
+	out->route.type = header.rtm_type;
+	out->route.key.family = (uint8_t)family;
+	out->route.key.len = header.rtm_dst_len;
+	out->route.key.tos = header.rtm_tos;
+	origin = digest(2166136261u, (uint8_t[]){header.rtm_protocol, header.rtm_scope}, 2);
+	attr_each(attr, data, size, sizeof(header))
+	{
+		known &= decode_route_attr(attr, family, out);
+		if (attr_tells_apart(mnl_attr_get_type(attr))) {
+			origin = digest(origin, attr, attr->nla_len);
+		}
+	}
+	out->route.origin = origin != 0 ? origin : 1;
+	if (out->route.count == 0 && out->route.hop[0].ifindex != 0) {
+		out->route.count = 1;
+		out->route.hop[0].weight = 1;
+		out->hop_flags[0] = (uint8_t)header.rtm_flags; /* RTNH_F_* of a single hop */
+	}
+	mask_prefix(&out->route.key.prefix, header.rtm_dst_len);
+	out->route.key.table = out->table == RT_TABLE_LOCAL ? RIB_LOCAL : RIB_MAIN;
+	out->route.action = known ? route_action(out) : NEXTHOP_KERNEL;
+	return 0;
+}
+
+/* Rules, netconf, qdiscs. ------------------------------------------------------------------- */
+
+int decode_rule(const void *data, size_t size, struct nl_rule *out)
+{
+	const struct nlattr *attr;
+	struct fib_rule_hdr header;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	out->table = header.table;
+	out->plain = header.action == FR_ACT_TO_TBL && header.dst_len == 0 && header.src_len == 0 &&
+		     header.tos == 0 && (header.flags & FIB_RULE_INVERT) == 0;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case FRA_PRIORITY:
+			out->priority = attr_u32(attr);
+			break;
+		case FRA_TABLE:
+			out->table = attr_u32(attr);
+			break;
+		case FRA_SUPPRESS_PREFIXLEN:
+		case FRA_SUPPRESS_IFGROUP:
+			out->plain &= attr_u32(attr) == UINT32_MAX;
+			break;
+		case FRA_PROTOCOL:
+		case FRA_PAD:
+			break;
+		default:
+			out->plain = false;
+		}
+	}
+	return 0;
+}
+
+int decode_conf(const void *data, size_t size, struct nl_conf *out)
+{
+	const struct nlattr *attr;
+	struct netconfmsg header;
+	bool named = false;
+
+	*out = (struct nl_conf){.forwarding = -1, .rp_filter = -1, .ignore_linkdown = -1};
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	out->family = header.ncm_family;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case NETCONFA_IFINDEX:
+			out->ifindex = attr_u32(attr);
+			named = true;
+			break;
+		case NETCONFA_FORWARDING:
+			out->forwarding = attr_u32(attr) != 0;
+			break;
+		case NETCONFA_RP_FILTER:
+			out->rp_filter = (int)(attr_u32(attr) & 0xff);
+			break;
+		case NETCONFA_IGNORE_ROUTES_WITH_LINKDOWN:
+			out->ignore_linkdown = attr_u32(attr) != 0;
+			break;
+		}
+	}
+	return named ? 0 : -EBADMSG;
+}
+
+int decode_qdisc(const void *data, size_t size, struct nl_qdisc *out)
+{
+	const struct nlattr *attr;
+	struct tcmsg header;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	if (header.tcm_ifindex <= 0) {
+		return -EBADMSG;
+	}
+	out->ifindex = (uint32_t)header.tcm_ifindex;
+	out->parent = header.tcm_parent;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		if (mnl_attr_get_type(attr) == TCA_KIND) {
+			attr_string(attr, out->kind, sizeof(out->kind));
+		}
+	}
+	return 0;
+}
+
+/* Netfilter and IPsec. ---------------------------------------------------------------------- */
+
+static void decode_chain_device(const struct nlattr *attr, bool prefix, struct nl_chain *out)
+{
+	unsigned at = out->device_count++;
+
+	if (at < NL_CHAIN_DEVICES) {
+		attr_string(attr, out->device[at], sizeof(out->device[at]));
+		out->device_prefix[at] = prefix;
+	}
+}
+
+static void decode_chain_hook(const struct nlattr *nest, struct nl_chain *out)
+{
+	const struct nlattr *attr, *inner;
+
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case NFTA_HOOK_HOOKNUM:
+			out->hook = (int)(ntohl(attr_u32(attr)) & 0xff);
+			break;
+		case NFTA_HOOK_DEV:
+			/* Said for one device beside the list that newer kernels give. */
+			if (out->device_count == 0) {
+				decode_chain_device(attr, false, out);
+			}
+			break;
+		case NFTA_HOOK_DEVS:
+			out->device_count = 0;
+			mnl_attr_for_each_nested(inner, attr)
+			{
+				decode_chain_device(inner,
+						    mnl_attr_get_type(inner) == DEVICE_PREFIX, out);
+			}
+			break;
+		}
+	}
+}
+
+int decode_chain(const void *data, size_t size, struct nl_chain *out)
+{
+	const struct nlattr *attr;
+	struct nfgenmsg header;
+
+	memset(out, 0, sizeof(*out));
+	out->hook = -1;
+	if (size < sizeof(header)) {
+		return -EBADMSG;
+	}
+	memcpy(&header, data, sizeof(header));
+	out->family = header.nfgen_family;
+	attr_each(attr, data, size, sizeof(header))
+	{
+		switch (mnl_attr_get_type(attr)) {
+		case NFTA_CHAIN_TABLE:
+			attr_string(attr, out->table, sizeof(out->table));
+			break;
+		case NFTA_CHAIN_NAME:
+			attr_string(attr, out->name, sizeof(out->name));
+			break;
+		case NFTA_CHAIN_HOOK:
+			decode_chain_hook(attr, out);
+			break;
+		}
+	}
+	return 0;
+}
+
+int decode_hook(const void *data, size_t size, struct nl_hook *out)
+{
+	const struct nlattr *attr;
+
+	memset(out, 0, sizeof(*out));
+	if (size < sizeof(struct nfgenmsg)) {
+		return -EBADMSG;
+	}
+	attr_each(attr, data, size, sizeof(struct nfgenmsg))
+	{
+		const struct nlattr *inner;
+
+		switch (mnl_attr_get_type(attr)) {
+		case NFNLA_HOOK_FUNCTION_NAME:
+			attr_string(attr, out->function, sizeof(out->function));
+			break;
+		case NFNLA_HOOK_CHAIN_INFO:
+			mnl_attr_for_each_nested(inner, attr)
+			{
+				if (mnl_attr_get_type(inner) == NFNLA_HOOK_INFO_TYPE) {
+					out->chain |= ntohl(attr_u32(inner)) ==
+						      NFNL_HOOK_TYPE_NFTABLES;
+				}
+			}
+			break;
+		}
+	}
+	return 0;
+}
+
+int decode_generation(const void *data, size_t size, uint32_t *out)
+{
+	const struct nlattr *attr;
+
+	if (size < sizeof(struct nfgenmsg)) {
+		return -EBADMSG;
+	}
+	attr_each(attr, data, size, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) == NFTA_GEN_ID && attr_get(attr, out, sizeof(*out))) {
+			*out = ntohl(*out);
+			return 0;
+		}
+	}
+	return -EBADMSG;
+}
+
+int decode_spdinfo(const void *data, size_t size, uint32_t *out)
+{
+	const struct nlattr *attr;
+
+	attr_each(attr, data, size, sizeof(uint32_t)) /* a word of flags */
+	{
+		struct xfrmu_spdinfo info;
+
+		if (mnl_attr_get_type(attr) == XFRMA_SPD_INFO &&
+		    attr_get(attr, &info, sizeof(info))) {
+			*out = info.incnt + info.outcnt + info.fwdcnt + info.inscnt + info.outscnt +
+			       info.fwdscnt;
+			return 0;
+		}
+	}
+	return -EBADMSG;
+}

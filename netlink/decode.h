@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * decode: rtnetlink and nfnetlink messages to plain structs.
+ *
+ * What:    pure functions from the bytes after the nlmsghdr to a value.  No tables, no system calls.
+ * Callers: netlink/mirror and netlink/guard; tests and the fuzzer.
+ * Thread:  any.
+ * Owner:   the caller's struct is filled; nothing points into the message.
+ * Refuses: anything whose lengths do not add up (-EBADMSG, the struct is then not to be used).
+ *          What it can read but not judge is not refused but said: `odd`, `harmless`, `action`.
+ */
+#ifndef SHUNT_NETLINK_DECODE_H
+#define SHUNT_NETLINK_DECODE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "limits.h"
+#include "table/rib.h"
+
+/* A bridge port's or a bridge's attributes, as far as unicast forwarding depends on them. */
+struct nl_bridge_port {
+	bool present;
+	uint8_t state; /* BR_STATE_* */
+	bool learning, flood;
+	uint16_t
+		odd; /* first IFLA_BRPORT_* that changes forwarding in a way not implemented; 0 none */
+};
+
+struct nl_bridge {
+	bool present;
+	bool vlan_filtering;
+	uint32_t ageing_s;
+	uint16_t odd; /* first IFLA_BR_* not implemented and not at its default; 0 none */
+};
+
+struct nl_link {
+	uint32_t ifindex, flags, mtu, mtu6; /* mtu, mtu6: 0 when the message did not say */
+	uint32_t master, lower;             /* ifindexes, 0 none; lower only in this namespace */
+	uint32_t promiscuity;
+	bool inet6; /* the message told of IPv6 here; then: */
+	bool inet6_disabled;
+	uint16_t type;  /* ARPHRD_* */
+	uint8_t family; /* AF_UNSPEC, AF_BRIDGE, AF_INET6: which view of the link */
+	bool partial;   /* an event that describes nothing (wireless) */
+	struct mac mac;
+	char name[SHUNT_IFNAME_SIZE];
+	char kind[16];
+	struct nl_bridge bridge;
+	struct nl_bridge_port port;
+};
+
+struct nl_addr {
+	uint32_t ifindex;
+	enum ip_family family;
+	struct ip_addr addr;
+};
+
+struct nl_neigh {
+	uint32_t ifindex, master, flags;
+	uint16_t state; /* NUD_* */
+	uint16_t vlan;
+	uint8_t family; /* AF_* */
+	bool has_mac, has_dst;
+	struct mac mac;
+	struct ip_addr dst;
+};
+
+struct nl_route {
+	struct rib_route route;              /* action decided; hops as the message had them */
+	uint8_t hop_flags[NEXTHOP_HOPS_MAX]; /* RTNH_F_* */
+	uint32_t table;      /* RT_TABLE_*; route.key.table is valid for two of them */
+	uint32_t nexthop_id; /* 0 none */
+	uint8_t protocol;    /* RTPROT_* */
+	bool cloned, source_specific;
+};
+
+struct nl_rule {
+	uint32_t priority, table;
+	bool plain; /* nothing but a look-up in `table`, for every packet */
+};
+
+#define NL_CONF_ALL UINT32_MAX
+#define NL_CONF_DEFAULT (UINT32_MAX - 1)
+
+struct nl_conf {
+	uint32_t ifindex;                           /* or NL_CONF_ALL, NL_CONF_DEFAULT */
+	uint8_t family;                             /* AF_* */
+	int forwarding, rp_filter, ignore_linkdown; /* -1 the message did not say */
+};
+
+struct nl_qdisc {
+	uint32_t ifindex, parent;
+	char kind[16];
+};
+
+/* A netfilter base chain; `hook` < 0 for a chain that is not one. */
+#define NL_CHAIN_DEVICES 16u
+struct nl_chain {
+	uint8_t family; /* NFPROTO_* */
+	int hook;
+	unsigned device_count; /* over NL_CHAIN_DEVICES: more than are listed */
+	char table[32], name[32];
+	char device[NL_CHAIN_DEVICES][SHUNT_IFNAME_SIZE];
+	bool device_prefix[NL_CHAIN_DEVICES]; /* device[] is a prefix of names */
+};
+
+/* A netfilter hook as nfnetlink_hook lists it. */
+struct nl_hook {
+	char function[64];
+	bool chain; /* an nftables chain, which NFT_MSG_GETCHAIN names better */
+};
+
+int decode_link(const void *data, size_t size, struct nl_link *out);
+int decode_addr(const void *data, size_t size, struct nl_addr *out);
+int decode_neigh(const void *data, size_t size, struct nl_neigh *out);
+int decode_route(const void *data, size_t size, struct nl_route *out);
+int decode_rule(const void *data, size_t size, struct nl_rule *out);
+int decode_conf(const void *data, size_t size, struct nl_conf *out);
+int decode_qdisc(const void *data, size_t size, struct nl_qdisc *out);
+int decode_chain(const void *data, size_t size, struct nl_chain *out);
+int decode_hook(const void *data, size_t size, struct nl_hook *out);
+/* The generation of the nftables rule set (NFT_MSG_NEWGEN). */
+int decode_generation(const void *data, size_t size, uint32_t *out);
+/* Count of IPsec policies of all directions (XFRM_MSG_NEWSPDINFO). */
+int decode_spdinfo(const void *data, size_t size, uint32_t *out);
+/* The name of a bridge port attribute, for people. */
+const char *decode_port_flag(uint16_t attribute);
+
+#endif

@@ -1,0 +1,741 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "netlink/guard.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <linux/bpf.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_hook.h>
+#include <linux/netlink.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <linux/xfrm.h>
+
+#include "netlink/decode.h"
+#include "netlink/sock.h"
+
+/* Newer than the headers this builds with (6.1): tcx of 6.6. */
+#define TCX_INGRESS 46
+#define TCX_EGRESS 47
+
+/* linux/netfilter_bridge.h cannot be included here: it wants INT_MIN of the C library's limits.h, and
+ * gets ours. */
+#define NF_BR_LOCAL_IN 1
+#define NF_BR_LOCAL_OUT 3
+#define NF_BR_BROUTING 5
+
+/* How many polls (100 ms each) a facility that was not there is left alone: asking makes the kernel
+ * run modprobe. */
+#define ABSENT_POLLS 50u
+#define MODULES_POLLS 10u /* /proc/modules is slow to make */
+#define CHAIN_DEVICES_MAX 64u
+
+/* What one source found. Plain bytes, zeroed before filling: compared with memcmp. */
+struct findings {
+	char routing[GUARD_REASON], bridging[GUARD_REASON], bridge_routing[GUARD_REASON];
+};
+
+struct named_device {
+	char name[SHUNT_IFNAME_SIZE];
+	bool prefix;
+	char why[GUARD_REASON];
+};
+
+struct nft_view {
+	struct findings found;
+	unsigned device_count;
+	struct named_device device[CHAIN_DEVICES_MAX];
+	bool every_device;
+};
+
+/* All that was found; guard_poll() compares two of these. */
+struct view {
+	struct nft_view nft;
+	struct findings hooks, tables, others;
+	bool call_iptables, call_ip6tables, call_arptables, arp_tables;
+	char device[GUARD_DEVICES][GUARD_REASON]; /* by watched device: qdisc or tcx */
+};
+
+struct guard {
+	struct nlsock *nft, *nft_listen; /* NULL: not in this kernel */
+	struct nlsock *xfrm;
+	struct nlsock *route;
+	bool bypass;
+	bool hooks_absent;
+	bool generation_known;
+	uint32_t generation;
+	unsigned nft_wait, xfrm_wait, modules_wait;
+	struct guard_device watched[GUARD_DEVICES];
+	unsigned watched_count;
+	bool watch_overflow;
+	char qdisc[GUARD_DEVICES][GUARD_REASON];
+	struct view now;
+	struct findings sum;
+	char chain_device[GUARD_DEVICES][GUARD_REASON];
+};
+
+/* nftables. --------------------------------------------------------------------------------- */
+
+/* The first finding stands: one reason is enough. */
+__attribute__((format(printf, 2, 3))) static void find(char *reason, const char *format, ...)
+{
+	va_list args;
+
+	if (reason[0] == '\0') {
+		va_start(args, format);
+		vsnprintf(reason, GUARD_REASON, format, args);
+		va_end(args);
+	}
+}
+
+static const char *family_name(uint8_t family)
+{
+	switch (family) {
+	case NFPROTO_INET:
+		return "inet";
+	case NFPROTO_IPV4:
+		return "ip";
+	case NFPROTO_IPV6:
+		return "ip6";
+	case NFPROTO_BRIDGE:
+		return "bridge";
+	case NFPROTO_NETDEV:
+		return "netdev";
+	default:
+		return "arp";
+	}
+}
+
+static const char *hook_name(uint8_t family, int hook)
+{
+	static const char *const inet[] = {"prerouting", "input",       "forward",
+					   "output",     "postrouting", "ingress"};
+	static const char *const device[] = {"ingress", "egress"};
+
+	if (family == NFPROTO_NETDEV) {
+		return hook >= 0 && hook < 2 ? device[hook] : "an unknown hook";
+	}
+	if (family == NFPROTO_BRIDGE && hook == NF_BR_BROUTING) {
+		return "brouting";
+	}
+	return hook >= 0 && hook < 6 ? inet[hook] : "an unknown hook";
+}
+
+static void chain_devices(struct nft_view *view, const struct nl_chain *chain)
+{
+	unsigned count = chain->device_count;
+
+	if (count > NL_CHAIN_DEVICES || view->device_count + count > CHAIN_DEVICES_MAX) {
+		view->every_device = true;
+		return;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		struct named_device *device = &view->device[view->device_count++];
+
+		memcpy(device->name, chain->device[i], sizeof(device->name));
+		device->prefix = chain->device_prefix[i];
+		find(device->why, "nftables chain %s/%s/%s hooks %s of %s",
+		     family_name(chain->family), chain->table, chain->name,
+		     hook_name(chain->family, chain->hook), chain->device[i]);
+	}
+}
+
+static void on_chain(const struct nlmsghdr *message, void *arg)
+{
+	struct nft_view *view = arg;
+	struct nl_chain chain;
+	char *reason = NULL;
+
+	if (decode_chain(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+			 &chain) != 0) {
+		find(view->found.routing, "nftables chains cannot be read");
+		find(view->found.bridging, "nftables chains cannot be read");
+		return;
+	}
+	if (chain.hook < 0) {
+		return;
+	}
+	switch (chain.family) {
+	case NFPROTO_NETDEV:
+		chain_devices(view, &chain);
+		return;
+	case NFPROTO_ARP:
+		return; /* input and output only */
+	case NFPROTO_BRIDGE:
+		reason = chain.hook == NF_BR_LOCAL_IN || chain.hook == NF_BR_LOCAL_OUT
+				 ? view->found.bridge_routing
+				 : view->found.bridging;
+		break;
+	case NFPROTO_INET:
+		if (chain.device_count > 0) {
+			chain_devices(view, &chain);
+			return;
+		}
+		reason = view->found.routing;
+		break;
+	default:
+		reason = view->found.routing;
+	}
+	if (chain.family != NFPROTO_BRIDGE &&
+	    (chain.hook == NF_INET_LOCAL_IN || chain.hook == NF_INET_LOCAL_OUT)) {
+		return;
+	}
+	find(reason, "nftables chain %s/%s/%s hooks %s", family_name(chain.family), chain.table,
+	     chain.name, hook_name(chain.family, chain.hook));
+}
+
+static void clear_nft(void *arg)
+{
+	memset(arg, 0, sizeof(struct nft_view));
+}
+
+static void nft_request(struct nlreq *request, uint8_t subsystem, uint8_t message, uint8_t family)
+{
+	struct nfgenmsg *header = nlreq_init(request, (uint16_t)(subsystem << 8 | message), 0,
+					     sizeof(*header));
+
+	header->nfgen_family = family;
+	header->version = NFNETLINK_V0;
+}
+
+static void on_generation(const struct nlmsghdr *message, void *arg)
+{
+	decode_generation(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
+}
+
+static bool absent(int error)
+{
+	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
+	       error == -ENOENT;
+}
+
+static void look_at_nft(struct guard *guard, struct nft_view *view)
+{
+	struct nlreq request;
+	uint32_t generation = 0;
+	int error;
+
+	if (guard->nft == NULL || guard->bypass) {
+		return;
+	}
+	if (guard->nft_wait > 0 && --guard->nft_wait > 0) {
+		return;
+	}
+	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
+	error = nlsock_ask(guard->nft, &request, on_generation, &generation);
+	if (absent(error)) {
+		guard->nft_wait = ABSENT_POLLS;
+		guard->generation_known = false;
+		clear_nft(view);
+		return;
+	}
+	if (error == 0 && guard->generation_known && generation == guard->generation) {
+		return;
+	}
+	clear_nft(view);
+	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
+	if (error == 0) {
+		error = nlsock_dump(guard->nft, &request, on_chain, clear_nft, view);
+	}
+	guard->generation_known = error == 0;
+	guard->generation = generation;
+	if (error != 0) {
+		clear_nft(view);
+		find(view->found.routing, "nftables cannot be read: %s", strerror(-error));
+		find(view->found.bridging, "nftables cannot be read: %s", strerror(-error));
+	}
+}
+
+/* Every other netfilter hook, where the kernel can list them (CONFIG_NETFILTER_NETLINK_HOOK). */
+
+/* Hooks that do nothing to a forwarded frame, or that are looked at by other means. */
+static bool hook_harmless(const char *function)
+{
+	static const char *const known[] = {
+		"apparmor_ip_postroute", "apparmor_ipv6_postroute", /* labels the machine's own */
+		"ip_sabotage_in", "br_nf_", /* br_netfilter: TOPO_BR_NF and the tables it calls */
+	};
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strncmp(function, known[i], strlen(known[i])) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+struct hook_dump {
+	char *reason;
+	uint8_t family;
+	int hook;
+};
+
+static void on_hook(const struct nlmsghdr *message, void *arg)
+{
+	const struct hook_dump *dump = arg;
+	struct nl_hook hook;
+
+	if (decode_hook(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+			&hook) == 0 &&
+	    (hook.chain || hook_harmless(hook.function))) {
+		return; /* a chain is found, and named, by its own dump */
+	}
+	find(dump->reason, "netfilter hook %.40s at %s %s", hook.function,
+	     family_name(dump->family), hook_name(dump->family, dump->hook));
+}
+
+static void look_at_hooks(struct guard *guard, struct findings *found)
+{
+	static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_BRIDGE};
+	static const int hooks[] = {NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING};
+
+	if (guard->nft == NULL || guard->bypass || guard->hooks_absent) {
+		return;
+	}
+	for (unsigned i = 0; i < 9; i++) {
+		struct hook_dump dump = {.family = families[i / 3], .hook = hooks[i % 3]};
+		uint32_t number = htonl((uint32_t)dump.hook);
+		struct nlreq request;
+		int error;
+
+		dump.reason = dump.family == NFPROTO_BRIDGE ? found->bridging : found->routing;
+		nft_request(&request, NFNL_SUBSYS_HOOK, NFNL_MSG_HOOK_GET, dump.family);
+		mnl_attr_put_u32(&request.header, NFNLA_HOOK_HOOKNUM, number);
+		error = nlsock_dump(guard->nft, &request, on_hook, NULL, &dump);
+		if (error == -EINVAL) {
+			guard->hooks_absent = true;
+			return;
+		}
+		/* EOPNOTSUPP: the family is not there, so nothing hooks into it. */
+		if (error != 0 && error != -EOPNOTSUPP && error != -ENOENT) {
+			find(dump.reason, "netfilter hooks cannot be read: %s", strerror(-error));
+		}
+	}
+}
+
+/* What is read from files. ------------------------------------------------------------------ */
+
+/* The start of a file; "" when it is not there. */
+static void read_file(const char *path, char *to, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = 0;
+
+	if (fd >= 0) {
+		length = read(fd, to, size - 1);
+		close(fd);
+	}
+	to[length > 0 ? length : 0] = '\0';
+}
+
+static bool read_flag(const char *path)
+{
+	char text[16];
+
+	read_file(path, text, sizeof(text));
+	return atoi(text) != 0;
+}
+
+/* Counting an old-style table's rules would need its blob; that it is loaded at all is taken as
+ * a firewall: who uses none of them does not load one. */
+static void look_at_table_names(const char *path, const char *tool, char *reason)
+{
+	char names[128];
+
+	read_file(path, names, sizeof(names));
+	names[strcspn(names, "\n")] = '\0';
+	if (names[0] != '\0') {
+		find(reason, "%s table %.30s is loaded", tool, names);
+	}
+}
+
+static void look_at_ebtables(struct guard *guard, struct findings *found)
+{
+	char line[256];
+	FILE *modules;
+
+	if (guard->modules_wait > 0) {
+		guard->modules_wait--;
+		memcpy(found->bridging, guard->now.tables.bridging, sizeof(found->bridging));
+		return;
+	}
+	guard->modules_wait = MODULES_POLLS;
+	modules = fopen("/proc/modules", "re");
+	while (modules != NULL && fgets(line, sizeof(line), modules) != NULL) {
+		line[strcspn(line, " ")] = '\0';
+		if (strcmp(line, "ebtable_filter") == 0 || strcmp(line, "ebtable_nat") == 0 ||
+		    strcmp(line, "ebtable_broute") == 0) {
+			find(found->bridging, "ebtables: %s is loaded", line);
+		}
+	}
+	if (modules != NULL) {
+		fclose(modules);
+	}
+}
+
+static void look_at_files(struct guard *guard, struct view *view)
+{
+	char arp[GUARD_REASON] = "";
+
+	view->call_iptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-iptables");
+	view->call_ip6tables = read_flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables");
+	view->call_arptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-arptables");
+	if (!guard->bypass) {
+		look_at_table_names("/proc/thread-self/net/ip_tables_names", "iptables",
+				    view->tables.routing);
+		look_at_table_names("/proc/thread-self/net/ip6_tables_names", "ip6tables",
+				    view->tables.routing);
+		look_at_table_names("/proc/thread-self/net/arp_tables_names", "arptables", arp);
+		view->arp_tables = arp[0] != '\0';
+		look_at_ebtables(guard, &view->tables);
+	}
+	if (read_flag("/proc/sys/net/ipv4/ip_forward_use_pmtu")) {
+		find(view->others.routing, "ip_forward_use_pmtu is set");
+	}
+}
+
+/* IPsec, tcx, qdiscs. ----------------------------------------------------------------------- */
+
+static void on_spdinfo(const struct nlmsghdr *message, void *arg)
+{
+	decode_spdinfo(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
+}
+
+static void look_at_xfrm(struct guard *guard, struct findings *found)
+{
+	uint32_t count = UINT32_MAX; /* until the kernel says another */
+	struct nlreq request;
+	int error;
+
+	if (guard->xfrm == NULL) {
+		if (guard->xfrm_wait > 0) {
+			guard->xfrm_wait--;
+			return;
+		}
+		guard->xfrm_wait = ABSENT_POLLS;
+		if (nlsock_open(&guard->xfrm, NETLINK_XFRM, 0) != 0) {
+			return;
+		}
+	}
+	*(uint32_t *)nlreq_init(&request, XFRM_MSG_GETSPDINFO, 0, sizeof(uint32_t)) = 0;
+	error = nlsock_ask(guard->xfrm, &request, on_spdinfo, &count);
+	if (error != 0 && !absent(error)) {
+		find(found->routing, "IPsec policies cannot be read: %s", strerror(-error));
+	} else if (error == 0 && count != 0) {
+		find(found->routing, "IPsec policy");
+	}
+}
+
+static bool tcx_attached(uint32_t ifindex, uint32_t type)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.query.target_fd = ifindex; /* target_ifindex since 6.6 */
+	attr.query.attach_type = type;
+	/* EINVAL: a kernel without tcx. */
+	return syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) == 0 &&
+	       attr.query.prog_cnt > 0;
+}
+
+static void look_at_devices(struct guard *guard, struct view *view)
+{
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		const struct guard_device *device = &guard->watched[i];
+
+		memcpy(view->device[i], guard->qdisc[i], GUARD_REASON);
+		if (tcx_attached(device->ifindex, TCX_INGRESS)) {
+			find(view->device[i], "tcx program on the ingress of %s", device->name);
+		}
+		if (tcx_attached(device->ifindex, TCX_EGRESS)) {
+			find(view->device[i], "tcx program on the egress of %s", device->name);
+		}
+	}
+}
+
+/* Root qdiscs that only order or mark what waits; a fast port's frames never wait there. */
+static bool qdisc_harmless(const char *kind)
+{
+	static const char *const known[] = {"noqueue", "noop",  "mq",    "pfifo_fast", "fq_codel",
+					    "fq",      "pfifo", "bfifo", "sfq",        "codel"};
+
+	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+		if (strcmp(kind, known[i]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_qdisc(const struct nlmsghdr *message, void *arg)
+{
+	struct guard *guard = arg;
+	struct nl_qdisc qdisc;
+
+	if (message->nlmsg_type != RTM_NEWQDISC ||
+	    decode_qdisc(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+			 &qdisc) != 0) {
+		return;
+	}
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		const struct guard_device *device = &guard->watched[i];
+
+		if (device->ifindex != qdisc.ifindex) {
+			continue;
+		}
+		if (qdisc.parent == TC_H_INGRESS) { /* the same value as TC_H_CLSACT */
+			find(guard->qdisc[i], "tc %s qdisc on %s", qdisc.kind, device->name);
+		} else if (qdisc.parent == TC_H_ROOT && !qdisc_harmless(qdisc.kind)) {
+			find(guard->qdisc[i], "qdisc %s on %s", qdisc.kind, device->name);
+		}
+	}
+}
+
+static void clear_qdiscs(void *arg)
+{
+	struct guard *guard = arg;
+
+	memset(guard->qdisc, 0, sizeof(guard->qdisc));
+}
+
+static void look_at_qdiscs(struct guard *guard)
+{
+	struct nlreq request;
+	int error;
+
+	clear_qdiscs(guard);
+	nlreq_init(&request, RTM_GETQDISC, 0, sizeof(struct tcmsg));
+	error = nlsock_dump(guard->route, &request, on_qdisc, clear_qdiscs, guard);
+	for (unsigned i = 0; error != 0 && !absent(error) && i < guard->watched_count; i++) {
+		find(guard->qdisc[i], "qdiscs cannot be read: %s", strerror(-error));
+	}
+}
+
+/* Putting it together. ---------------------------------------------------------------------- */
+
+static void sum_up(struct guard *guard)
+{
+	const struct view *now = &guard->now;
+	const struct findings *all[] = {&now->nft.found, &now->tables, &now->hooks, &now->others};
+	struct findings *sum = &guard->sum;
+
+	memset(sum, 0, sizeof(*sum));
+	for (unsigned i = 0; i < 4; i++) {
+		const char *routing = all[i]->routing;
+
+		if (routing[0] != '\0') {
+			find(sum->routing, "%s", routing);
+			/* br_netfilter takes bridged frames through the IP hooks as well. */
+			if (all[i] != &now->others && (now->call_iptables || now->call_ip6tables)) {
+				find(sum->bridging, "%s", routing);
+			}
+		}
+		if (all[i]->bridging[0] != '\0') {
+			find(sum->bridging, "%s", all[i]->bridging);
+		}
+		if (all[i]->bridge_routing[0] != '\0') {
+			find(sum->bridge_routing, "%s", all[i]->bridge_routing);
+		}
+	}
+	if (now->arp_tables && now->call_arptables) {
+		find(sum->bridging, "arptables table is loaded");
+	}
+	memset(guard->chain_device, 0, sizeof(guard->chain_device));
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		const char *name = guard->watched[i].name;
+
+		if (now->nft.every_device) {
+			find(guard->chain_device[i],
+			     "nftables hooks more devices than can be listed");
+		}
+		for (unsigned j = 0; j < now->nft.device_count; j++) {
+			const struct named_device *device = &now->nft.device[j];
+
+			if (device->prefix ? strncmp(name, device->name, strlen(device->name)) == 0
+					   : strcmp(name, device->name) == 0) {
+				find(guard->chain_device[i], "%s", device->why);
+			}
+		}
+	}
+}
+
+static bool adopt(struct guard *guard, const struct view *view)
+{
+	if (memcmp(view, &guard->now, sizeof(*view)) == 0) {
+		return false;
+	}
+	memcpy(&guard->now, view, sizeof(*view));
+	sum_up(guard);
+	return true;
+}
+
+static void ignore(const struct nlmsghdr *message, void *arg)
+{
+	(void)message;
+	(void)arg;
+}
+
+int guard_open(struct guard **out, bool netfilter_bypass)
+{
+	struct guard *guard = calloc(1, sizeof(*guard));
+	int error;
+
+	if (guard == NULL) {
+		return -ENOMEM;
+	}
+	guard->bypass = netfilter_bypass;
+	error = nlsock_open(&guard->route, NETLINK_ROUTE, 0);
+	if (error != 0) {
+		goto fail;
+	}
+	/* No netfilter netlink in the kernel: no nftables. */
+	if (nlsock_open(&guard->nft, NETLINK_NETFILTER, 0) == 0) {
+		error = nlsock_open(&guard->nft_listen, NETLINK_NETFILTER, 0);
+		if (error == 0) {
+			nlsock_join(guard->nft_listen, NFNLGRP_NFTABLES); /* without it we poll */
+		}
+	}
+	if (error != 0) {
+		goto fail;
+	}
+	guard_poll(guard);
+	*out = guard;
+	return 0;
+
+fail:
+	guard_close(guard);
+	return error;
+}
+
+void guard_close(struct guard *guard)
+{
+	struct nlsock *socks[4];
+
+	if (guard == NULL) {
+		return;
+	}
+	memcpy(socks, (struct nlsock *[]){guard->nft, guard->nft_listen, guard->xfrm, guard->route},
+	       sizeof(socks));
+	for (unsigned i = 0; i < 4; i++) {
+		nlsock_close(socks[i]);
+	}
+	free(guard);
+}
+
+int guard_fd(const struct guard *guard)
+{
+	return guard->nft_listen != NULL ? nlsock_fd(guard->nft_listen) : -1;
+}
+
+bool guard_poll(struct guard *guard)
+{
+	struct view *view = calloc(1, sizeof(*view));
+	bool changed;
+	int got = 0;
+
+	if (view == NULL) {
+		return false; /* what stands, stands until the next poll */
+	}
+	while (guard->nft_listen != NULL && got != -EAGAIN) {
+		got = nlsock_listen(guard->nft_listen, ignore, NULL);
+		if (got != -EAGAIN) {
+			guard->generation_known = false;
+			guard->nft_wait = 0;
+		}
+		if (got < 0 && got != -ENOBUFS) {
+			break;
+		}
+	}
+	memcpy(&view->nft, &guard->now.nft, sizeof(view->nft));
+	look_at_nft(guard, &view->nft);
+	look_at_hooks(guard, &view->hooks);
+	look_at_files(guard, view);
+	look_at_xfrm(guard, &view->others);
+	look_at_devices(guard, view);
+	changed = adopt(guard, view);
+	free(view);
+	return changed;
+}
+
+bool guard_watch(struct guard *guard, const struct guard_device *devices, unsigned count)
+{
+	bool overflow = count > GUARD_DEVICES;
+
+	if (overflow) {
+		count = GUARD_DEVICES;
+	}
+	if (count == guard->watched_count && overflow == guard->watch_overflow &&
+	    memcmp(devices, guard->watched, count * sizeof(*devices)) == 0) {
+		return false;
+	}
+	memcpy(guard->watched, devices, count * sizeof(*devices));
+	guard->watched_count = count;
+	guard->watch_overflow = overflow;
+	guard_qdiscs(guard);
+	sum_up(guard);
+	return true;
+}
+
+bool guard_qdiscs(struct guard *guard)
+{
+	struct view *view = calloc(1, sizeof(*view));
+	bool changed;
+
+	if (view == NULL) {
+		return false;
+	}
+	look_at_qdiscs(guard);
+	memcpy(view, &guard->now, sizeof(*view));
+	memset(view->device, 0, sizeof(view->device));
+	look_at_devices(guard, view);
+	changed = adopt(guard, view);
+	free(view);
+	return changed;
+}
+
+static const char *or_null(const char *reason)
+{
+	return reason[0] != '\0' ? reason : NULL;
+}
+
+const char *guard_routing(const struct guard *guard)
+{
+	return or_null(guard->sum.routing);
+}
+
+const char *guard_bridging(const struct guard *guard)
+{
+	return or_null(guard->sum.bridging);
+}
+
+const char *guard_bridge_routing(const struct guard *guard)
+{
+	return or_null(guard->sum.bridge_routing);
+}
+
+const char *guard_device(const struct guard *guard, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		if (guard->watched[i].ifindex == ifindex) {
+			return or_null(guard->now.device[i]) ? guard->now.device[i]
+							     : or_null(guard->chain_device[i]);
+		}
+	}
+	return "more interfaces than can be watched";
+}
+
+bool guard_bridge_netfilter(const struct guard *guard)
+{
+	return guard->now.call_iptables || guard->now.call_ip6tables;
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "netlink/mirror.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <linux/rtnetlink.h>
+
+#include "netlink/mirror_int.h"
+
+/* Room for a burst of some ten thousand route changes while a dump is read; each takes about a
+ * kilobyte of kernel memory.  More than that is an overrun and a resync. */
+#define LISTEN_SIZE (32u << 20)
+#define ASK_SIZE (1u << 20)
+/* Datagrams applied in one mirror_read(): a few milliseconds. */
+#define LISTEN_BUDGET 512
+#define CLOSED_RETRY_MS 10000
+
+enum source { SOURCE_TIMER, SOURCE_LISTEN, SOURCE_ASK, SOURCE_GUARD };
+
+uint64_t mirror_now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void mirror_full(struct mirror *mirror, const char *table)
+{
+	if (!mirror->full_told) {
+		mirror->full_told = true;
+		fprintf(stderr,
+			"mirror: %s table is full; what does not fit is left to the kernel\n",
+			table);
+	}
+}
+
+/* One message, of a dump or a notification. */
+void mirror_message(const struct nlmsghdr *message, void *arg)
+{
+	struct mirror *mirror = arg;
+
+	mirror->stats.messages++;
+	switch (message->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		links_message(mirror, message);
+		break;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		links_address(mirror, message);
+		break;
+	case RTM_NEWNETCONF:
+	case RTM_DELNETCONF:
+		links_conf(mirror, message);
+		break;
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
+		routes_message(mirror, message);
+		break;
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+		routes_neighbour(mirror, message);
+		break;
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		if (mirror->sync.running == SYNC_RULE4 || mirror->sync.running == SYNC_RULE6) {
+			routes_rule(mirror, message);
+		} else {
+			/* Few and rare: read them all again. */
+			sync_want(mirror, SYNC_BIT(SYNC_RULE4) | SYNC_BIT(SYNC_RULE6));
+		}
+		break;
+	case RTM_NEWQDISC:
+	case RTM_DELQDISC:
+		sync_want(mirror, SYNC_BIT(SYNC_QDISC));
+		break;
+	case RTM_NEWNEXTHOP:
+	case RTM_DELNEXTHOP:
+		/* The routes that use it change without a word of their own. */
+		if (mirror->nexthop_objects) {
+			sync_want(mirror, SYNC_ROUTES);
+		}
+		break;
+	}
+}
+
+/* Tell the owner of the ports what became of them; it may call back. */
+static void tell_ports(struct mirror *mirror)
+{
+	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
+		struct mirror_slot *port = &mirror->slot[slot];
+		struct mirror_port status = port->now;
+
+		if (!port->told || memcmp(&status, &port->last, sizeof(status)) != 0) {
+			port->told = true;
+			port->last = status;
+			if (mirror->ops.port != NULL) {
+				mirror->ops.port(mirror->arg, slot, &status);
+			}
+		}
+	}
+}
+
+/* The end of a batch: publish what changed, then say so. */
+static void settle(struct mirror *mirror)
+{
+	for (unsigned i = IP_V4; i < IP_FAMILIES; i++) {
+		/* A closed fib opens when the kernel has fewer routes: no hurry. */
+		bool closed = rib_closed(mirror->tables->rib, i) &&
+			      mirror_now_ms() - mirror->sync.ended_ms > CLOSED_RETRY_MS;
+
+		if (rib_doubts(mirror->tables->rib, i) > 0 || closed) {
+			sync_want(mirror, SYNC_BIT(i == IP_V4 ? SYNC_ROUTE4 : SYNC_ROUTE6));
+		}
+	}
+	if (mirror->dirty) {
+		judge_publish(mirror);
+	}
+	if (mirror->opened) {
+		tell_ports(mirror);
+	}
+}
+
+/* Opening. ---------------------------------------------------------------------------------- */
+
+static int watch(struct mirror *mirror, int fd, enum source source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
+
+	return epoll_ctl(mirror->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_sockets(struct mirror *mirror)
+{
+	static const unsigned groups[] = {
+		RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_TC,           RTNLGRP_IPV4_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_IFADDR,  RTNLGRP_IPV6_ROUTE,
+		RTNLGRP_IPV6_RULE,  RTNLGRP_IPV6_IFINFO, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
+		RTNLGRP_NEXTHOP,
+	};
+	int error = nlsock_open(&mirror->listen, NETLINK_ROUTE, LISTEN_SIZE);
+
+	/* Subscribed before the dump: what changes meanwhile waits in the queue. */
+	for (unsigned i = 0; error == 0 && i < sizeof(groups) / sizeof(groups[0]); i++) {
+		error = nlsock_join(mirror->listen, groups[i]);
+		if (error == -EINVAL && groups[i] == RTNLGRP_NEXTHOP) {
+			error = 0; /* before 5.3 there are none */
+		}
+	}
+	error = error ? error : nlsock_open(&mirror->ask, NETLINK_ROUTE, ASK_SIZE);
+	return error ? error : nlsock_open(&mirror->tell, NETLINK_ROUTE, 0);
+}
+
+static int open_events(struct mirror *mirror)
+{
+	int error;
+
+	mirror->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (mirror->epoll_fd < 0) {
+		return -errno;
+	}
+	mirror->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
+	if (mirror->timer_fd < 0) {
+		return -errno;
+	}
+	error = watch(mirror, mirror->timer_fd, SOURCE_TIMER);
+	error = error ? error : watch(mirror, nlsock_fd(mirror->listen), SOURCE_LISTEN);
+	error = error ? error : watch(mirror, nlsock_fd(mirror->ask), SOURCE_ASK);
+	if (error == 0 && guard_fd(mirror->guard) >= 0) {
+		error = watch(mirror, guard_fd(mirror->guard), SOURCE_GUARD);
+	}
+	return error;
+}
+
+int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_conf *conf,
+		const struct mirror_ops *ops, void *arg)
+{
+	struct mirror *mirror;
+	int error;
+
+	if (conf->port_count > SHUNT_PORTS_MAX) {
+		return -EINVAL;
+	}
+	mirror = calloc(1, sizeof(*mirror));
+	if (mirror == NULL) {
+		return -ENOMEM;
+	}
+	mirror->epoll_fd = mirror->timer_fd = -1;
+	mirror->tables = tables;
+	mirror->ops = *ops;
+	mirror->arg = arg;
+	mirror->sync.running = SYNC_NONE;
+	mirror->slot_count = conf->port_count;
+	for (unsigned slot = 0; slot < conf->port_count; slot++) {
+		snprintf(mirror->slot[slot].name, SHUNT_IFNAME_SIZE, "%s", conf->ports[slot]);
+		mirror->slot[slot].partial = conf->partial != NULL && conf->partial[slot];
+	}
+	error = open_sockets(mirror);
+	error = error ? error : guard_open(&mirror->guard, conf->netfilter_bypass);
+	error = error ? error : open_events(mirror);
+	if (error == 0) {
+		sync_full(mirror);
+		error = sync_now(mirror);
+	}
+	if (error != 0) {
+		mirror_close(mirror);
+		return error;
+	}
+	mirror->stats.resyncs = 0; /* the first is none */
+	mirror->opened = true;
+	mirror->dirty = true;
+	settle(mirror);
+	*out = mirror;
+	return 0;
+}
+
+void mirror_close(struct mirror *mirror)
+{
+	if (mirror == NULL) {
+		return;
+	}
+	if (mirror->timer_fd >= 0) {
+		close(mirror->timer_fd);
+	}
+	if (mirror->epoll_fd >= 0) {
+		close(mirror->epoll_fd);
+	}
+	guard_close(mirror->guard);
+	nlsock_close(mirror->listen);
+	nlsock_close(mirror->ask);
+	nlsock_close(mirror->tell);
+	links_free(mirror);
+	free(mirror);
+}
+
+/* Running. ---------------------------------------------------------------------------------- */
+
+int mirror_fd(const struct mirror *mirror)
+{
+	return mirror->epoll_fd;
+}
+
+static void ignore(const struct nlmsghdr *message, void *arg)
+{
+	(void)message;
+	(void)arg;
+}
+
+static void listen_budget(struct mirror *mirror)
+{
+	int got = 0;
+
+	for (int i = 0; i < LISTEN_BUDGET && !sync_running(mirror); i++) {
+		got = nlsock_listen(mirror->listen, mirror_message, mirror);
+		if (got == -ENOBUFS) {
+			/* What is queued is older than what was lost, and must not be applied after
+			 * the dump that makes up for it.  The kernel queues nothing new before the
+			 * queue is empty (NETLINK_S_CONGESTED). */
+			mirror->stats.overruns++;
+			do {
+				got = nlsock_listen(mirror->listen, ignore, NULL);
+			} while (got != -EAGAIN && (got >= 0 || got == -ENOBUFS));
+			sync_full(mirror);
+		}
+		if (got < 0) {
+			mirror->behind_ms = 0;
+			return;
+		}
+	}
+	if (mirror->behind_ms == 0) {
+		mirror->behind_ms = mirror_now_ms();
+	}
+}
+
+void mirror_read(struct mirror *mirror)
+{
+	struct epoll_event events[4];
+	int count = epoll_wait(mirror->epoll_fd, events, 4, 0);
+
+	for (int i = 0; i < count; i++) {
+		uint64_t expirations;
+
+		if (events[i].data.u32 == SOURCE_GUARD) {
+			mirror->dirty |= guard_poll(mirror->guard);
+		} else if (events[i].data.u32 == SOURCE_TIMER &&
+			   read(mirror->timer_fd, &expirations, sizeof(expirations)) < 0) {
+			continue; /* not due after all */
+		}
+	}
+	sync_slice(mirror);
+	if (!sync_running(mirror)) {
+		listen_budget(mirror);
+	}
+	settle(mirror);
+}
+
+void mirror_tick(struct mirror *mirror, uint32_t now_s)
+{
+	mirror->dirty |= guard_poll(mirror->guard);
+	links_poll(mirror);
+	refresh_tick(mirror, now_s);
+	settle(mirror);
+}
+
+void mirror_set_partial(struct mirror *mirror, unsigned slot, bool partial)
+{
+	if (slot < mirror->slot_count && mirror->slot[slot].partial != partial) {
+		mirror->slot[slot].partial = partial;
+		judge_publish(mirror);
+	}
+}
+
+void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound)
+{
+	if (slot < mirror->slot_count && mirror->slot[slot].bound != bound) {
+		mirror->slot[slot].bound = bound;
+		judge_publish(mirror);
+	}
+}
+
+void mirror_stats(const struct mirror *mirror, struct mirror_stats *out)
+{
+	const struct tables *tables = mirror->tables;
+	uint64_t since = mirror->behind_ms;
+
+	*out = mirror->stats;
+	out->state = MIRROR_LIVE;
+	if (sync_running(mirror) || mirror->sync.full) {
+		out->state = mirror->opened ? MIRROR_RESYNC : MIRROR_DUMP;
+		if (since == 0 || mirror->sync.started_ms < since) {
+			since = mirror->sync.started_ms;
+		}
+	}
+	out->lag_ms = since != 0 ? mirror_now_ms() - since : 0;
+	out->routes4 = rib_count(tables->rib, IP_V4);
+	out->routes6 = rib_count(tables->rib, IP_V6);
+	out->nexthops = nexthops_count(rib_nexthops(tables->rib));
+	out->neighbours = neigh_count(tables->neigh);
+	out->fdb = fdb_count(tables->fdb);
+}

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * mirror_int: what the mirror's parts share.  For netlink/mirror.c, sync.c, links.c, judge.c,
+ * routes.c, refresh.c only.
+ *
+ *   mirror.c   opens, reads, settles: START HERE
+ *   sync.c     dumps: which, when, in slices, mark and sweep
+ *   links.c    interfaces, netconf, local addresses
+ *   routes.c   routes, rules, neighbours, bridge FDB
+ *   judge.c    what may be fast, why not; builds the topo
+ *   refresh.c  what the kernel is told: MACs learnt, entries in use
+ */
+#ifndef SHUNT_NETLINK_MIRROR_INT_H
+#define SHUNT_NETLINK_MIRROR_INT_H
+
+#include "netlink/decode.h"
+#include "netlink/guard.h"
+#include "netlink/mirror.h"
+#include "netlink/sock.h"
+
+/* What is dumped; the order is that of a full resync: a kind may look at those before it. */
+enum sync_kind {
+	SYNC_LINK,
+	SYNC_CONF4,
+	SYNC_CONF6,
+	SYNC_RULE4,
+	SYNC_RULE6,
+	SYNC_QDISC, /* by the guard, on a socket of its own, at once */
+	SYNC_ADDR,
+	SYNC_NEIGH,
+	SYNC_FDB,
+	SYNC_ROUTE4,
+	SYNC_ROUTE6,
+	SYNC_KINDS,
+	SYNC_NONE = SYNC_KINDS,
+};
+
+#define SYNC_BIT(kind) (1u << (kind))
+#define SYNC_ALL (SYNC_BIT(SYNC_KINDS) - 1)
+#define SYNC_ROUTES (SYNC_BIT(SYNC_ROUTE4) | SYNC_BIT(SYNC_ROUTE6))
+
+/* An interface as last heard of. nl.ifindex is 0 while only its netconf is known. */
+struct link {
+	uint32_t ifindex;
+	uint32_t generation; /* of the link dump it was last seen in */
+	struct nl_link nl;
+	int forwarding4, rp_filter, ignore_linkdown;
+};
+
+/* A local address and who says so; one address may have several. */
+struct local {
+	struct local *next;
+	struct ip_addr addr;
+	uint32_t ifindex;
+	uint32_t generation;
+	uint8_t family;
+	uint8_t source; /* SYNC_ADDR, SYNC_ROUTE4 or SYNC_ROUTE6 */
+};
+
+#define LOCAL_BUCKETS 1024u
+
+struct mirror_slot {
+	char name[SHUNT_IFNAME_SIZE];
+	bool partial, bound;
+	bool told;                    /* ops->port was called at least once */
+	uint32_t ifindex;             /* 0 not there */
+	struct mirror_port now, last; /* as judged; as last told */
+};
+
+struct rule_view {
+	bool seen[3]; /* local, main, default */
+	bool odd;
+	uint32_t odd_priority;
+};
+
+struct sync {
+	uint32_t wanted;
+	enum sync_kind running;
+	unsigned tries;
+	bool full;                  /* the wanted ones are a full resync */
+	bool failed;                /* one of the round could not be read whole: again later */
+	uint64_t due_ms;            /* when to start; 0 nothing wanted */
+	uint64_t started_ms;        /* this round */
+	uint64_t ended_ms, took_ms; /* the last one */
+	uint32_t generation;
+	struct rule_view rules; /* being read */
+};
+
+#define LEARN_CACHE 4096u
+
+struct refresh {
+	uint64_t learn_refill_ms;
+	unsigned learn_tokens;
+	struct {
+		struct mac mac;
+		int16_t slot;
+		uint64_t at_ms;
+	} learnt[LEARN_CACHE];
+	uint32_t fdb_s;    /* when FDB entries were last refreshed; 0 never */
+	uint32_t ageing_s; /* the shortest of any bridge */
+	unsigned ticks;
+};
+
+struct mirror {
+	struct tables *tables;
+	struct mirror_ops ops;
+	void *arg;
+	int epoll_fd, timer_fd;
+	struct nlsock *listen, *ask, *tell;
+	struct guard *guard;
+
+	struct link *link; /* sorted by ifindex */
+	size_t link_count, link_room;
+	int rp_filter_all, ignore_linkdown_all;
+	bool forwarding6;
+	struct rule_view rules[IP_FAMILIES];
+	bool rules_known[IP_FAMILIES]; /* false: this kernel has no such family */
+	struct local *local[LOCAL_BUCKETS];
+
+	unsigned slot_count;
+	struct mirror_slot slot[SHUNT_PORTS_MAX];
+	bool dirty;           /* the topo no longer says what is known */
+	bool opened;          /* the first dump is done */
+	bool full_told;       /* that a table is full was said */
+	bool nexthop_objects; /* some route uses one */
+	uint64_t behind_ms;   /* since when notifications wait; 0 none do */
+	struct mirror_stats stats;
+	struct sync sync;
+	struct refresh refresh;
+	struct nl_route route; /* too big for the stack of a callback; scratch */
+};
+
+/* mirror.c */
+uint64_t mirror_now_ms(void);
+void mirror_message(const struct nlmsghdr *message, void *mirror);
+/* A table answered -ENOSPC or -ENOMEM: say so, once. */
+void mirror_full(struct mirror *mirror, const char *table);
+
+/* sync.c */
+void sync_want(struct mirror *mirror, uint32_t kinds);
+void sync_full(struct mirror *mirror);
+bool sync_running(const struct mirror *mirror);
+/* Everything wanted, waiting for it. 0 or -errno of the first that could not be read at all. */
+int sync_now(struct mirror *mirror);
+/* A slice, when it is time. */
+void sync_slice(struct mirror *mirror);
+
+/* links.c */
+struct link *link_find(const struct mirror *mirror, uint32_t ifindex);
+/* The port slot of an interface, or TOPO_NONE. */
+int link_slot(const struct mirror *mirror, uint32_t ifindex);
+void links_message(struct mirror *mirror, const struct nlmsghdr *message);
+void links_conf(struct mirror *mirror, const struct nlmsghdr *message);
+void links_address(struct mirror *mirror, const struct nlmsghdr *message);
+void links_sweep(struct mirror *mirror);
+/* What of IPv6 changes without a notification. */
+void links_poll(struct mirror *mirror);
+void links_free(struct mirror *mirror);
+void local_set(struct mirror *mirror, enum ip_family family, const struct ip_addr *addr,
+	       enum sync_kind source, uint32_t ifindex);
+void local_delete(struct mirror *mirror, enum ip_family family, const struct ip_addr *addr,
+		  enum sync_kind source, uint32_t ifindex);
+void local_sweep(struct mirror *mirror, enum sync_kind source);
+
+/* routes.c */
+void routes_message(struct mirror *mirror, const struct nlmsghdr *message);
+void routes_rule(struct mirror *mirror, const struct nlmsghdr *message);
+/* The rule dump of a family has ended. */
+void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known);
+void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message);
+
+/* judge.c */
+void judge_publish(struct mirror *mirror);
+
+/* refresh.c */
+void refresh_tick(struct mirror *mirror, uint32_t now_s);
+
+#endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the kernel cannot see because frames did not pass it: MACs first seen in the fast path, and
+ * which MACs and neighbours are in use.  NTF_USE is made for that: br_fdb_update() and
+ * neigh_event_send() do what a frame would have done.
+ */
+#include "netlink/mirror_int.h"
+
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#define FDB_REFRESH_S 20   /* and at most a quarter of the shortest ageing time */
+#define NEIGH_TICKS 5      /* neighbours every half second: they are confirmed within one */
+#define NEIGH_USED_S 2     /* used so recently counts as in use */
+#define LEARN_AGAIN_MS 100 /* a worker that repeats itself while the kernel's answer is under way */
+#define LEARN_PER_SECOND 10000u
+#define LEARN_BURST 1000u
+
+/* Requests gathered for one sendmsg(). */
+struct batch {
+	struct mirror *mirror;
+	size_t size;
+	uint32_t now_s, since_s;
+	char bytes[16384] __attribute__((aligned(8)));
+};
+
+#define REQUEST_SIZE 128u /* more than any request here */
+
+static void batch_init(struct batch *batch, struct mirror *mirror)
+{
+	batch->mirror = mirror;
+	batch->size = 0; /* the bytes are written before they are sent */
+}
+
+static void batch_send(struct batch *batch)
+{
+	if (batch->size > 0) {
+		/* A request that is lost is made again the next time. */
+		nlsock_tell(batch->mirror->tell, batch->bytes, batch->size);
+		batch->size = 0;
+	}
+}
+
+static struct nlmsghdr *batch_use(struct batch *batch, uint8_t family, uint32_t ifindex,
+				  uint16_t state, uint8_t flags)
+{
+	struct nlmsghdr *message;
+	struct ndmsg *header;
+
+	if (batch->size + REQUEST_SIZE > sizeof(batch->bytes)) {
+		batch_send(batch);
+	}
+	message = mnl_nlmsg_put_header(batch->bytes + batch->size);
+	message->nlmsg_type = RTM_NEWNEIGH;
+	message->nlmsg_flags = NLM_F_REQUEST;
+	header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+	header->ndm_family = family;
+	header->ndm_ifindex = (int)ifindex;
+	header->ndm_state = state;
+	header->ndm_flags = (uint8_t)(NTF_USE | flags);
+	return message;
+}
+
+static void batch_mac(struct batch *batch, uint32_t ifindex, const struct mac *mac)
+{
+	struct nlmsghdr *message = batch_use(batch, AF_BRIDGE, ifindex, NUD_REACHABLE, NTF_MASTER);
+
+	mnl_attr_put(message, NDA_LLADDR, MAC_SIZE, mac->b);
+	/* br_fdb_add() without NLM_F_CREATE makes entries all the same for NTF_USE, but the checks
+	 * before it (rtnl_fdb_add()) want it. */
+	message->nlmsg_flags |= NLM_F_CREATE;
+	batch->size += NLMSG_ALIGN(message->nlmsg_len);
+}
+
+static void refresh_mac(const struct fdb_entry *entry, void *arg)
+{
+	struct batch *batch = arg;
+	uint32_t used_s = __atomic_load_n(&entry->used_s, __ATOMIC_RELAXED);
+
+	if (entry->state == FDB_DYNAMIC && entry->slot != TOPO_NONE && entry->key.vlan == 0 &&
+	    used_s != 0 && (int32_t)(used_s - batch->since_s) >= 0) {
+		batch_mac(batch, entry->ifindex, &entry->key.mac);
+	}
+}
+
+static void refresh_neighbour(const struct neigh_entry *entry, void *arg)
+{
+	struct batch *batch = arg;
+	uint32_t used_s = __atomic_load_n(&entry->used_s, __ATOMIC_RELAXED);
+	struct nlmsghdr *message;
+
+	/* In DELAY and PROBE the kernel is at it already; REACHABLE is fresh. */
+	if (entry->nud != NUD_STALE || used_s == 0 ||
+	    (int32_t)(batch->now_s - used_s) > NEIGH_USED_S) {
+		return;
+	}
+	message = batch_use(batch, entry->key.family == IP_V4 ? AF_INET : AF_INET6,
+			    entry->key.ifindex, 0, 0);
+	mnl_attr_put(message, NDA_DST, ip_bits(entry->key.family) / 8, entry->key.addr.b);
+	batch->size += NLMSG_ALIGN(message->nlmsg_len);
+}
+
+void refresh_tick(struct mirror *mirror, uint32_t now_s)
+{
+	struct refresh *refresh = &mirror->refresh;
+	uint32_t period = FDB_REFRESH_S;
+	struct batch batch;
+
+	batch_init(&batch, mirror);
+	batch.now_s = now_s;
+	batch.since_s = refresh->fdb_s;
+	if (refresh->ageing_s != 0 && refresh->ageing_s / 4 < period) {
+		period = refresh->ageing_s >= 4 ? refresh->ageing_s / 4 : 1;
+	}
+	if (refresh->fdb_s == 0) {
+		refresh->fdb_s = now_s;
+	} else if (now_s - refresh->fdb_s >= period) {
+		fdb_each(mirror->tables->fdb, refresh_mac, &batch);
+		batch_send(&batch);
+		refresh->fdb_s = now_s;
+	}
+	if (++refresh->ticks % NEIGH_TICKS == 0) {
+		neigh_each(mirror->tables->neigh, refresh_neighbour, &batch);
+		batch_send(&batch);
+	}
+}
+
+/* Did we tell this lately?  A direct-mapped cache: a collision forgets, and we tell it twice. */
+static bool told_lately(struct refresh *refresh, unsigned slot, const struct mac *mac,
+			uint64_t now_ms)
+{
+	uint32_t hash = 2166136261u;
+	unsigned at;
+
+	for (unsigned i = 0; i < MAC_SIZE; i++) {
+		hash = (hash ^ mac->b[i]) * 16777619u;
+	}
+	at = (hash ^ hash >> 16) % LEARN_CACHE;
+	if (refresh->learnt[at].slot == (int16_t)slot && mac_equal(&refresh->learnt[at].mac, mac) &&
+	    refresh->learnt[at].at_ms != 0 && now_ms - refresh->learnt[at].at_ms < LEARN_AGAIN_MS) {
+		return true;
+	}
+	refresh->learnt[at].mac = *mac;
+	refresh->learnt[at].slot = (int16_t)slot;
+	refresh->learnt[at].at_ms = now_ms;
+	return false;
+}
+
+static bool take_token(struct refresh *refresh, uint64_t now_ms)
+{
+	uint64_t tokens = refresh->learn_tokens +
+			  (now_ms - refresh->learn_refill_ms) * LEARN_PER_SECOND / 1000;
+
+	refresh->learn_refill_ms = now_ms;
+	refresh->learn_tokens = tokens > LEARN_BURST ? LEARN_BURST : (unsigned)tokens;
+	if (refresh->learn_tokens == 0) {
+		return false;
+	}
+	refresh->learn_tokens--;
+	return true;
+}
+
+void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan)
+{
+	static const struct mac zero;
+	const struct mirror_port *port;
+	const struct link *link;
+	const struct fdb_entry *entry;
+	struct fdb_key key = {.mac = *mac};
+	uint64_t now_ms = mirror_now_ms();
+	struct batch batch;
+
+	if (slot >= mirror->slot_count || vlan != 0 || mac->b[0] & 1 || mac_equal(mac, &zero)) {
+		return;
+	}
+	port = &mirror->slot[slot].now;
+	link = link_find(mirror, mirror->slot[slot].ifindex);
+	/* NTF_USE asks only for the STP state; a locked port and the like is not l2. */
+	if (!port->l2 || link == NULL || !link->nl.port.learning) {
+		return;
+	}
+	key.bridge = link->nl.master;
+	entry = fdb_find(mirror->tables->fdb, &key);
+	if (entry != NULL && (entry->state == FDB_LOCAL || entry->ifindex == link->ifindex)) {
+		return; /* a bridge's own, which never moves; or known by now */
+	}
+	if (!told_lately(&mirror->refresh, slot, mac, now_ms) &&
+	    take_token(&mirror->refresh, now_ms)) {
+		batch_init(&batch, mirror);
+		batch_mac(&batch, link->ifindex, mac);
+		batch_send(&batch);
+	}
+}

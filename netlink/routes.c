@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Routes, policy rules, neighbours and the bridges' forwarding databases. */
+#include "netlink/mirror_int.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+/* Routes. ----------------------------------------------------------------------------------- */
+
+/* A tos that no route has: such a key makes its prefix the kernel's (rib.h). */
+#define TOS_SOURCE_SPECIFIC 0xff
+
+/* Take out the hops that the kernel would not use: fib_select_multipath(), rt6_score_route(). */
+static void drop_dead_hops(const struct mirror *mirror, struct nl_route *nl)
+{
+	struct rib_route *route = &nl->route;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < route->count; i++) {
+		const struct link *link = link_find(mirror, route->hop[i].ifindex);
+		bool ignored = mirror->ignore_linkdown_all || (link && link->ignore_linkdown);
+
+		if (nl->hop_flags[i] & RTNH_F_DEAD ||
+		    (nl->hop_flags[i] & RTNH_F_LINKDOWN && ignored)) {
+			continue;
+		}
+		route->hop[kept++] = route->hop[i];
+	}
+	if (kept == 0 && route->count > 0 && route->action == NEXTHOP_FORWARD) {
+		route->action = NEXTHOP_KERNEL; /* which may fall back to a shorter prefix */
+	}
+	if (route->action == NEXTHOP_FORWARD) {
+		route->count = (uint8_t)kept;
+	}
+}
+
+static enum rib_how how_to_join(const struct nl_route *nl, uint16_t flags)
+{
+	const struct rib_route *route = &nl->route;
+
+	if (flags & NLM_F_REPLACE) {
+		return RIB_REPLACE;
+	}
+	if (route->key.family == IP_V4 || nl->protocol == RTPROT_RA) {
+		return RIB_BESIDE;
+	}
+	/* IPv6: the kernel tells a route with all its siblings; rt6_qualify_for_ecmp() wants a
+	 * gateway. */
+	for (unsigned i = 0; i < route->count; i++) {
+		if (!route->hop[i].has_via) {
+			return RIB_BESIDE;
+		}
+	}
+	return route->action == NEXTHOP_FORWARD ? RIB_MERGE : RIB_BESIDE;
+}
+
+static void local_route(struct mirror *mirror, const struct rib_route *route, bool deleted)
+{
+	enum sync_kind source = route->key.family == IP_V4 ? SYNC_ROUTE4 : SYNC_ROUTE6;
+	uint32_t ifindex = route->hop[0].ifindex;
+
+	if (route->key.table != RIB_LOCAL || route->key.len != ip_bits(route->key.family) ||
+	    (route->type != RTN_LOCAL && route->type != RTN_ANYCAST)) {
+		return;
+	}
+	if (deleted) {
+		local_delete(mirror, route->key.family, &route->key.prefix, source, ifindex);
+	} else {
+		local_set(mirror, route->key.family, &route->key.prefix, source, ifindex);
+	}
+}
+
+void routes_message(struct mirror *mirror, const struct nlmsghdr *message)
+{
+	struct nl_route *nl = &mirror->route;
+	bool deleted = message->nlmsg_type == RTM_DELROUTE;
+	int error;
+
+	/* The notification of another family (multicast routing) is none of ours. */
+	if (decode_route(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), nl) !=
+	    0) {
+		mirror->stats.malformed++;
+		return;
+	}
+	if (nl->cloned || (nl->table != RT_TABLE_MAIN && nl->table != RT_TABLE_LOCAL)) {
+		return;
+	}
+	if (nl->source_specific) {
+		nl->route.key.tos = TOS_SOURCE_SPECIFIC;
+		nl->route.action = NEXTHOP_KERNEL;
+	}
+	mirror->nexthop_objects |= nl->nexthop_id != 0;
+	local_route(mirror, &nl->route, deleted);
+	if (deleted) {
+		rib_delete(mirror->tables->rib, &nl->route, nl->route.key.family == IP_V6);
+		return;
+	}
+	drop_dead_hops(mirror, nl);
+	error = rib_set(mirror->tables->rib, &nl->route, how_to_join(nl, message->nlmsg_flags));
+	if (error == -ENOSPC || error == -ENOMEM) {
+		mirror_full(mirror, "route");
+	} else if (error != 0) {
+		mirror->stats.malformed++;
+	}
+}
+
+/* Rules. ------------------------------------------------------------------------------------ */
+
+void routes_rule(struct mirror *mirror, const struct nlmsghdr *message)
+{
+	static const struct {
+		uint32_t priority, table;
+	} defaults[] = {{0, RT_TABLE_LOCAL}, {32766, RT_TABLE_MAIN}, {32767, RT_TABLE_DEFAULT}};
+	struct rule_view *view = &mirror->sync.rules;
+	struct nl_rule rule;
+
+	if (decode_rule(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+			&rule) != 0) {
+		mirror->stats.malformed++;
+		view->odd = true;
+		return;
+	}
+	for (unsigned i = 0; i < 3 && rule.plain; i++) {
+		if (rule.priority == defaults[i].priority && rule.table == defaults[i].table) {
+			view->seen[i] = true;
+			return;
+		}
+	}
+	if (!view->odd) {
+		view->odd = true;
+		view->odd_priority = rule.priority;
+	}
+}
+
+void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known)
+{
+	struct rule_view *view = &mirror->sync.rules;
+
+	/* IPv6 has no default table. */
+	if (family == IP_V6) {
+		view->seen[2] = true;
+	}
+	if (memcmp(view, &mirror->rules[family], sizeof(*view)) != 0 ||
+	    mirror->rules_known[family] != known) {
+		mirror->rules[family] = *view;
+		mirror->rules_known[family] = known;
+		mirror->dirty = true;
+	}
+}
+
+/* Neighbours. ------------------------------------------------------------------------------- */
+
+static void fdb_entry(struct mirror *mirror, const struct nl_neigh *nl, bool deleted)
+{
+	const struct link *bridge = link_find(mirror, nl->master);
+	struct fdb_key key = {.bridge = nl->master, .mac = nl->mac};
+	enum fdb_state state = FDB_DYNAMIC;
+
+	/* Without a master it is the interface's own filter, not a bridge's. */
+	if (nl->master == 0 || !nl->has_mac) {
+		return;
+	}
+	if (nl->vlan != 0) {
+		/* A bridge that does not filter looks only at VLAN 0 (br_handle_frame_finish()). */
+		if (bridge == NULL || !bridge->nl.bridge.vlan_filtering) {
+			return;
+		}
+		key.vlan = nl->vlan;
+	}
+	if (deleted) {
+		fdb_delete(mirror->tables->fdb, &key);
+		return;
+	}
+	if (nl->state & NUD_PERMANENT) {
+		state = FDB_LOCAL;
+	} else if (nl->state & NUD_NOARP) {
+		state = FDB_STATIC;
+	}
+	if (fdb_set(mirror->tables->fdb, &key, nl->ifindex, (int16_t)link_slot(mirror, nl->ifindex),
+		    state) != 0) {
+		/* Rather unknown, which floods, than behind the wrong port. */
+		fdb_delete(mirror->tables->fdb, &key);
+		mirror_full(mirror, "MAC");
+	}
+}
+
+static void ip_neighbour(struct mirror *mirror, const struct nl_neigh *nl, bool deleted)
+{
+	struct neigh_key key = {.ifindex = nl->ifindex,
+				.family = nl->family == AF_INET ? IP_V4 : IP_V6,
+				.addr = nl->dst};
+
+	if (!nl->has_dst || nl->flags & NTF_PROXY) {
+		return;
+	}
+	if (deleted) {
+		neigh_delete(mirror->tables->neigh, &key);
+	} else if (neigh_set(mirror->tables->neigh, &key, nl->has_mac ? &nl->mac : NULL,
+			     nl->state) != 0) {
+		neigh_delete(mirror->tables->neigh, &key);
+		mirror_full(mirror, "neighbour");
+	}
+}
+
+void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message)
+{
+	bool deleted = message->nlmsg_type == RTM_DELNEIGH;
+	struct nl_neigh nl;
+
+	if (decode_neigh(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), &nl) !=
+	    0) {
+		mirror->stats.malformed++;
+	} else if (nl.family == AF_BRIDGE) {
+		fdb_entry(mirror, &nl, deleted);
+	} else if (nl.family == AF_INET || nl.family == AF_INET6) {
+		ip_neighbour(mirror, &nl, deleted);
+	}
+}

@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Dumps.  A kind at a time: mark, read all of it, sweep what was not in it.  The old tables forward
+ * meanwhile.  Notifications wait in the listener's queue until the kind is done, then are replayed:
+ * those older than the dump lead, in their order, to the state that it showed.
+ */
+#include "netlink/mirror_int.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <linux/if_link.h>
+#include <linux/netconf.h>
+#include <linux/rtnetlink.h>
+
+/* Changes that call for a scan come in groups; wait for the group. */
+#define COALESCE_MS 20
+/* Scans take at most this part of the control thread's time: 1 / (1 + SCAN_REST). */
+#define SCAN_REST 4
+#define RETRY_MS 1000
+/* Datagrams (of 32 KiB) of a dump that one slice takes in: some 3,000 routes, a few milliseconds. */
+#define SLICE_BUDGET 8
+
+static void arm(struct mirror *mirror)
+{
+	uint64_t due = mirror->sync.due_ms;
+	struct itimerspec when = {.it_value = {.tv_sec = (time_t)(due / 1000),
+					       .tv_nsec = (long)(due % 1000) * 1000000}};
+
+	timerfd_settime(mirror->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+
+static void want_at(struct mirror *mirror, uint32_t kinds, uint64_t due)
+{
+	struct sync *sync = &mirror->sync;
+	uint64_t rested = sync->ended_ms + SCAN_REST * sync->took_ms;
+
+	sync->wanted |= kinds;
+	if (due < rested) {
+		due = rested;
+	}
+	if (sync->running == SYNC_NONE && (sync->due_ms == 0 || due < sync->due_ms)) {
+		sync->due_ms = due;
+		arm(mirror);
+	}
+}
+
+void sync_want(struct mirror *mirror, uint32_t kinds)
+{
+	if ((mirror->sync.wanted & kinds) != kinds) {
+		want_at(mirror, kinds, mirror_now_ms() + COALESCE_MS);
+	}
+}
+
+void sync_full(struct mirror *mirror)
+{
+	mirror->sync.full = true;
+	mirror->sync.started_ms = mirror_now_ms();
+	want_at(mirror, SYNC_ALL, mirror->sync.started_ms);
+}
+
+bool sync_running(const struct mirror *mirror)
+{
+	return mirror->sync.running != SYNC_NONE;
+}
+
+static void make_request(enum sync_kind kind, struct nlreq *request)
+{
+	static const struct {
+		uint16_t type;
+		uint8_t family;
+		uint8_t header_size;
+	} requests[SYNC_KINDS] = {
+		[SYNC_LINK] = {RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg)},
+		[SYNC_CONF4] = {RTM_GETNETCONF, AF_INET, sizeof(struct netconfmsg)},
+		[SYNC_CONF6] = {RTM_GETNETCONF, AF_INET6, sizeof(struct netconfmsg)},
+		[SYNC_RULE4] = {RTM_GETRULE, AF_INET, sizeof(struct rtmsg)},
+		[SYNC_RULE6] = {RTM_GETRULE, AF_INET6, sizeof(struct rtmsg)},
+		[SYNC_ADDR] = {RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg)},
+		[SYNC_NEIGH] = {RTM_GETNEIGH, AF_UNSPEC, sizeof(struct ndmsg)},
+		[SYNC_FDB] = {RTM_GETNEIGH, AF_BRIDGE, sizeof(struct ndmsg)},
+		[SYNC_ROUTE4] = {RTM_GETROUTE, AF_INET, sizeof(struct rtmsg)},
+		[SYNC_ROUTE6] = {RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg)},
+	};
+	/* The family is the first byte of each of these headers. */
+	uint8_t *family = nlreq_init(request, requests[kind].type, 0, requests[kind].header_size);
+
+	*family = requests[kind].family;
+	if (kind == SYNC_LINK) {
+		mnl_attr_put_u32(&request->header, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	}
+}
+
+static void mark(struct mirror *mirror, enum sync_kind kind)
+{
+	mirror->sync.generation++;
+	memset(&mirror->sync.rules, 0, sizeof(mirror->sync.rules));
+	switch (kind) {
+	case SYNC_NEIGH:
+		neigh_resync_begin(mirror->tables->neigh);
+		break;
+	case SYNC_FDB:
+		fdb_resync_begin(mirror->tables->fdb);
+		break;
+	case SYNC_ROUTE4:
+		rib_resync_begin(mirror->tables->rib, IP_V4);
+		break;
+	case SYNC_ROUTE6:
+		rib_resync_begin(mirror->tables->rib, IP_V6);
+		break;
+	default:
+		break;
+	}
+}
+
+static void sweep(struct mirror *mirror, enum sync_kind kind, bool known)
+{
+	switch (kind) {
+	case SYNC_LINK:
+		links_sweep(mirror);
+		break;
+	case SYNC_RULE4:
+		routes_rules_end(mirror, IP_V4, known);
+		break;
+	case SYNC_RULE6:
+		routes_rules_end(mirror, IP_V6, known);
+		break;
+	case SYNC_ADDR:
+		local_sweep(mirror, kind);
+		break;
+	case SYNC_NEIGH:
+		neigh_resync_sweep(mirror->tables->neigh);
+		break;
+	case SYNC_FDB:
+		fdb_resync_sweep(mirror->tables->fdb);
+		break;
+	case SYNC_ROUTE4:
+		rib_resync_sweep(mirror->tables->rib, IP_V4);
+		local_sweep(mirror, kind);
+		break;
+	case SYNC_ROUTE6:
+		rib_resync_sweep(mirror->tables->rib, IP_V6);
+		local_sweep(mirror, kind);
+		break;
+	default:
+		break;
+	}
+}
+
+/* Notifications are left alone while a dump is read: do not wake for them. */
+static void listen_while(struct mirror *mirror, bool on)
+{
+	struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = 1 /* SOURCE_LISTEN */};
+
+	epoll_ctl(mirror->epoll_fd, EPOLL_CTL_MOD, nlsock_fd(mirror->listen), &event);
+}
+
+static int start(struct mirror *mirror, enum sync_kind kind)
+{
+	struct nlreq request;
+
+	mark(mirror, kind);
+	make_request(kind, &request);
+	return nlsock_dump_start(mirror->ask, &request);
+}
+
+/* A dump ended with `result` (1 well). */
+static void finish(struct mirror *mirror, int result)
+{
+	struct sync *sync = &mirror->sync;
+	enum sync_kind kind = sync->running;
+
+	if (result == -EINTR && ++sync->tries < NLSOCK_TRIES) {
+		result = start(mirror, kind);
+		if (result == 0) {
+			return;
+		}
+	}
+	sync->running = SYNC_NONE;
+	if (result == 1) {
+		sweep(mirror, kind, true);
+	} else if (result == -EOPNOTSUPP || result == -EAFNOSUPPORT || result == -ENOENT) {
+		sweep(mirror, kind, false); /* the kernel has none of these */
+	} else {
+		/* Not a picture to sweep by: what is there stays until it can be read whole. */
+		sync->failed = true;
+		sync->wanted |= SYNC_BIT(kind);
+	}
+}
+
+/* Start the next wanted kind. False: none is left. */
+static bool next(struct mirror *mirror, uint32_t *left)
+{
+	struct sync *sync = &mirror->sync;
+
+	while (*left != 0) {
+		enum sync_kind kind = (enum sync_kind)__builtin_ctz(*left);
+		int error;
+
+		*left &= ~SYNC_BIT(kind);
+		sync->wanted &= ~SYNC_BIT(kind);
+		if (kind == SYNC_QDISC) {
+			mirror->dirty |= guard_qdiscs(mirror->guard);
+			continue;
+		}
+		sync->tries = 0;
+		sync->running = kind;
+		error = start(mirror, kind);
+		if (error == 0) {
+			return true;
+		}
+		finish(mirror, error);
+	}
+	return false;
+}
+
+static void end_round(struct mirror *mirror)
+{
+	struct sync *sync = &mirror->sync;
+	uint64_t now = mirror_now_ms();
+
+	sync->took_ms = now - sync->started_ms;
+	sync->ended_ms = now;
+	sync->due_ms = 0;
+	if (sync->full && !sync->failed) {
+		sync->full = false;
+		mirror->stats.resyncs++;
+	}
+	if (sync->wanted != 0) {
+		want_at(mirror, 0, now + (sync->failed ? RETRY_MS : COALESCE_MS));
+	}
+	sync->failed = false;
+}
+
+int sync_now(struct mirror *mirror)
+{
+	struct sync *sync = &mirror->sync;
+	uint32_t left = sync->wanted;
+
+	while (next(mirror, &left)) {
+		struct pollfd wait = {.fd = nlsock_fd(mirror->ask), .events = POLLIN};
+
+		while (sync_running(mirror)) {
+			int result = nlsock_dump_step(mirror->ask, mirror_message, mirror);
+
+			if (result == -EAGAIN) {
+				if (poll(&wait, 1, 5000) == 0) {
+					return -ETIMEDOUT;
+				}
+			} else if (result == -EPERM || result == -EACCES || result == -ENOMEM) {
+				return result;
+			} else if (result != 0) {
+				finish(mirror, result);
+			}
+		}
+	}
+	end_round(mirror);
+	return 0;
+}
+
+void sync_slice(struct mirror *mirror)
+{
+	struct sync *sync = &mirror->sync;
+	int budget = SLICE_BUDGET;
+
+	if (!sync_running(mirror)) {
+		uint32_t left = sync->wanted;
+
+		if (sync->due_ms == 0 || mirror_now_ms() < sync->due_ms) {
+			return;
+		}
+		if (!sync->full) {
+			sync->started_ms = mirror_now_ms();
+		}
+		if (!next(mirror, &left)) {
+			end_round(mirror);
+			return;
+		}
+		listen_while(mirror, false);
+	}
+	while (sync_running(mirror) && budget-- > 0) {
+		int result = nlsock_dump_step(mirror->ask, mirror_message, mirror);
+
+		if (result == -EAGAIN) {
+			return;
+		}
+		if (result != 0) {
+			finish(mirror, result);
+		}
+	}
+	if (!sync_running(mirror)) {
+		listen_while(mirror, true);
+		if (sync->wanted == 0 || sync->failed) {
+			end_round(mirror);
+		} else {
+			arm(mirror); /* the next kind, after what has been notified meanwhile */
+		}
+	}
+}
