@@ -174,6 +174,25 @@ check: all tests
 demo: all
 	@B=$(B) tests/demo.sh
 
+# Benchmarks: a generator and sink of BPF, and the data path without a kernel.
+$(B)/tests/bench/gen.bpf.o: tests/bench/gen.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/tests/bench/gen.skel.h: $(B)/tests/bench/gen.bpf.o
+	$(BPFTOOL) gen skeleton $< name gen_bpf > $@
+
+$(B)/tests/bench/gen: tests/bench/gen.c $(B)/tests/bench/gen.skel.h
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(LIBS)
+
+$(B)/tests/bench/pipe: tests/bench/pipe.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
+
+# QUICK=1: fewer and shorter rounds
+bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe
+	@B=$(B) tests/bench/run
+
 lint:
 	@tests/lint.sh
 

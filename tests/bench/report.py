@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""report: figures to lines of text, and both to files."""
+import json
+import os
+import statistics
+
+QUIET = 0.1  # of a core; busier than that between the rounds, and the figures say little
+
+
+class Output:
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text=""):
+        self.lines.append(text)
+        print(text, flush=True)
+
+    def machine(self, results):
+        m = results["machine"]
+        self.line(f"{m['cores']} cores, {m['cpu']}, {m['memory_gib']} GiB, Linux {m['kernel']};"
+                  f" {results['rounds']} rounds of {results['seconds']} s,"
+                  f" frames of {results['size'] + 4} bytes")
+
+    def save(self, directory, results):
+        os.makedirs(directory, exist_ok=True)
+        with open(f"{directory}/results.txt", "w", encoding="utf-8") as file:
+            file.write("\n".join(self.lines) + "\n")
+        with open(f"{directory}/results.json", "w", encoding="utf-8") as file:
+            json.dump(results, file, indent=1)
+        print(f"\nsaved in {directory}/")
+
+
+def spread(values, form="{:.2f}"):
+    """median (min..max)"""
+    if not values:
+        return "-"
+    return (form + " (" + form + ".." + form + ")").format(
+        statistics.median(values), min(values), max(values))
+
+
+def verdict(value, target, least=True):
+    if target is None:
+        return ""
+    good = value >= target if least else value <= target
+    return f"  target {'>=' if least else '<='} {target:g}: {'reached' if good else 'MISSED'}"
+
+
+def derive(run, floor, idle):
+    """Rates and costs of one run.  What the generator and its veth cost is what they cost with
+    nobody behind them (the floor), for each frame sent, forwarded or not."""
+    frames, cpu = run["received"], sum(run["busy"]) - idle * run["seconds"]
+    floor_s = (sum(floor["busy"]) - idle * floor["seconds"]) / max(1, floor["received"])
+    return {
+        "mpps": frames / run["seconds"] / 1e6,
+        "offered": run["sent"] / run["seconds"] / 1e6,
+        "cpu_ns": cpu / max(1, frames) * 1e9,
+        "own_ns": (cpu - floor_s * run["sent"]) / max(1, frames) * 1e9,
+        "floor_ns": floor_s * 1e9,
+        "idle": idle,
+        "fast_share": run.get("fast_share"),
+        "busy": [busy / run["seconds"] for busy in run["busy"]],
+    }
+
+
+def name_of(case):
+    kind, routes, forwarder = case
+    label = {"kernel": "kernel bridge" if kind == "bridged" else "kernel routing",
+             "testpmd": "testpmd io", "ovs": "OVS afxdp"}.get(forwarder, forwarder)
+    return (kind if kind == "bridged" else f"routed, {routes} route{'s' * (routes > 1)}"), label
+
+
+def forward(out, cases, runs, said):
+    out.line()
+    out.line(f"{'':22}{'':16}{'Mpps':>22}  {'CPU ns a frame':>22}  {'less generator':>22}  busy")
+    rows = []
+    for case in cases:
+        kind, label = name_of(case)
+        good = [run for run in runs.get(case, []) if run]
+        row = {"kind": kind, "forwarder": label, "runs": runs.get(case, []), "said": said.get(case)}
+        rows.append(row)
+        if not good:
+            out.line(f"{kind:22}{label:16}{said.get(case, 'no figure')}")
+            continue
+        busy = [statistics.median(values) for values in zip(*(run["busy"] for run in good))]
+        out.line(f"{kind:22}{label:16}{spread([r['mpps'] for r in good]):>22}  "
+                 f"{spread([r['cpu_ns'] for r in good], '{:.0f}'):>22}  "
+                 f"{spread([r['own_ns'] for r in good], '{:.0f}'):>22}  "
+                 + " ".join(f"{part * 100:.0f}%" for part in busy)
+                 + (f"  {len(good)} of {len(runs[case])} runs" if None in runs[case] else ""))
+        shares = [run["fast_share"] for run in good if run["fast_share"] is not None]
+        if shares and min(shares) < 0.99:
+            out.line(f"{'':22}only {min(shares) * 100:.1f} % went through AF_XDP")
+    idles = [run["idle"] for good in runs.values() for run in good if run]
+    if idles and max(idles) > QUIET:
+        out.line(f"NOT QUIET: the machine was {max(idles) * 100:.0f} % of a core busy with something"
+                 " else between rounds; take these figures again")
+    floors = [run["floor_ns"] for good in runs.values() for run in good if run]
+    out.line(f"generator and one veth, nobody behind them: {spread(floors, '{:.0f}')} ns a frame")
+    return rows
+
+
+def ratios(out, wanted, runs):
+    out.line()
+    rows = []
+    for what, above, below, target in wanted:
+        values = [a["mpps"] / b["mpps"] for a, b in zip(runs.get(above, []), runs.get(below, []))
+                  if a and b and b["mpps"]]
+        rows.append({"what": what, "values": values, "target": target})
+        if values:
+            out.line(f"{what:42}{spread(values)}"
+                     + verdict(statistics.median(values), target))
+    return rows
