@@ -22,7 +22,15 @@
 
 #define FIB_VALUE_MAX ((1u << 22) - 1)
 
-struct fib;
+/*
+ * The part of a fib that readers use; the rest is fib.c's.  words[0..65535] is the root; a child
+ * word holds the number of a node, whose 256 entries start at words[number * 256].
+ */
+struct fib {
+	const uint32_t *words; /* RCU; never NULL */
+};
+
+#define FIB_CHILD (1u << 31) /* otherwise a leaf: prefix length << 22 | value */
 
 int fib_create(struct fib **out, enum ip_family family);
 void fib_destroy(struct fib *fib);
@@ -32,9 +40,28 @@ int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint
  * value 0 when there is none. -ENOENT is not detected: the caller's rib knows. */
 int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsigned cover_len,
 	       uint32_t cover_value);
-/* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */
-uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be);
+/* Closed, every lookup answers `value`, whatever is in the fib; inserts and deletes go on unseen.
+ * Opened, it answers by what it holds.  Neither can fail. */
+void fib_close(struct fib *fib, uint32_t value);
+void fib_open(struct fib *fib);
 /* Bytes of memory held by nodes. */
 size_t fib_memory(const struct fib *fib);
+
+/* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */
+static inline uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be)
+{
+	/* acquire: pairs with the release that published a node, whose entries were written before */
+	const uint32_t *words = __atomic_load_n(&fib->words, __ATOMIC_ACQUIRE);
+	uint32_t at = (uint32_t)addr_be[0] << 8 | addr_be[1];
+	uint32_t word = __atomic_load_n(&words[at], __ATOMIC_ACQUIRE);
+
+	addr_be += 2;
+	while (word & FIB_CHILD) {
+		/* A child's bits 22..30 are zero, and bit 31 leaves by the shift. */
+		word = __atomic_load_n(&words[(uint32_t)(word << 8) | *addr_be++],
+				       __ATOMIC_ACQUIRE);
+	}
+	return word & FIB_VALUE_MAX;
+}
 
 #endif

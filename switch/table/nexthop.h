@@ -39,17 +39,27 @@ struct nexthop {
 	struct hop hop[];
 };
 
-struct nexthops;
+/* The part that readers use; the rest is nexthop.c's.  set[0] is always NULL. */
+struct nexthops {
+	const struct nexthop *const *set; /* by index; does not move */
+};
 
 int nexthops_create(struct nexthops **out);
 void nexthops_destroy(struct nexthops *nexthops);
-/* Find or add; takes a reference.  Hops must be zero-padded values (compared by memcmp).
- * Returns an index >= 1, or -errno. */
+/* Find or add; takes a reference.  Hops must be zero-padded values (compared by memcmp); they are
+ * looked at for FORWARD only, which needs one at least (-EINVAL).  Returns an index >= 1, or
+ * -errno. */
 int nexthops_get(struct nexthops *nexthops, enum nexthop_action action, const struct hop *hops,
 		 unsigned count);
+/* Take another reference to a set one is held of already. */
+void nexthops_ref(struct nexthops *nexthops, uint32_t index);
 void nexthops_put(struct nexthops *nexthops, uint32_t index);
-size_t nexthops_count(const struct nexthops *nexthops);
+size_t nexthops_count(const struct nexthops *nexthops);  /* sets that are referred to */
+size_t nexthops_memory(const struct nexthops *nexthops); /* bytes */
 /* Reader (or writer): never NULL for an index a FIB holds. O(1). */
-const struct nexthop *nexthops_at(const struct nexthops *nexthops, uint32_t index);
+static inline const struct nexthop *nexthops_at(const struct nexthops *nexthops, uint32_t index)
+{
+	return __atomic_load_n(&nexthops->set[index], __ATOMIC_ACQUIRE);
+}
 
 #endif

@@ -5,6 +5,12 @@
  * Built once by shuntd, filled by netlink/mirror (the only writer), read by switch/path under
  * liburcu QSBR (urcu-qsbr): a worker quiesces once a burst and is offline while it sleeps.  Memory
  * is reclaimed by call_rcu(), so the writer never waits for a reader.
+ *
+ * The writer must be registered with liburcu-qsbr (rcu_register_thread()) and online whenever it
+ * calls in here, and offline while it sleeps, or nothing is ever reclaimed.  call_rcu() starts a
+ * thread at its first use, which inherits the signal mask: block the signals of the event loop
+ * before.  The destroy functions may wait for a grace period (rcu_barrier()): take readers offline
+ * first.
  */
 #ifndef SHUNT_TABLE_TABLES_H
 #define SHUNT_TABLE_TABLES_H
@@ -15,7 +21,7 @@
 #include "table/topo.h"
 
 struct tables {
-	struct topo *topo; /* rcu_dereference() */
+	struct topo *topo; /* tables_topo(); never NULL, empty at first */
 	struct fdb *fdb;
 	struct neigh *neigh;
 	struct rib *rib;
@@ -30,5 +36,11 @@ int tables_create(struct tables *tables, const struct tables_limits *limits);
 void tables_destroy(struct tables *tables); /* no reader may be left */
 /* Publish a new topo; the old one is freed after a grace period. */
 void tables_publish_topo(struct tables *tables, struct topo *topo);
+
+/* Reader: valid until the reader's next quiescent state. */
+static inline const struct topo *tables_topo(const struct tables *tables)
+{
+	return __atomic_load_n(&tables->topo, __ATOMIC_ACQUIRE);
+}
 
 #endif

@@ -64,11 +64,15 @@ struct topo; /* opaque; read with the calls below */
 
 /* Builder side, control thread. ------------------------------------------------------------- */
 struct topo *topo_create(void);
-void topo_destroy(struct topo *topo); /* only one that was never published */
-/* Copy `*iface` in.  0, -ENOMEM, -EEXIST (ifindex twice, slot twice), -ERANGE (slot). */
+void topo_destroy(struct topo *topo); /* only one that no reader can have */
+/* Free it after a grace period: tables_publish_topo() does this with the former one. */
+void topo_retire(struct topo *topo);
+/* Copy `*iface` in.  0, -ENOMEM, -EEXIST (ifindex twice, slot twice), -ERANGE (slot),
+ * -EINVAL (ifindex 0). */
 int topo_add_if(struct topo *topo, const struct topo_if *iface);
-/* Add a bridge after its interface was added; returns its index (>= 0) or -errno.  The builder then
- * sets members' `bridge` with topo_join(). */
+/* Add a bridge after its interface was added; returns its index (>= 0) or -errno (-ENOENT,
+ * -EEXIST).  The interface becomes a TOPO_BRIDGE.  The builder then sets members' `bridge` with
+ * topo_join(). */
 int topo_add_bridge(struct topo *topo, uint32_t bridge_ifindex, uint64_t flood_slots,
 		    bool flood_ours);
 int topo_join(struct topo *topo, uint32_t ifindex, int bridge);

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "table/fdb.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "table/hash.h"
+
+struct item {
+	struct hash_node node; /* tag: the generation it was set in */
+	struct fdb_entry entry;
+	struct rcu_head rcu;
+};
+
+struct fdb {
+	struct hash hash;
+	size_t limit;
+	uint32_t generation;
+};
+
+/* A key is compared as two integers. */
+struct key_words {
+	uint64_t vlan_mac;
+	uint32_t bridge;
+};
+
+_Static_assert(sizeof(struct fdb_key) == 12, "fdb_key has padding");
+
+static inline struct key_words key_load(const struct fdb_key *key)
+{
+	struct key_words words = {.bridge = key->bridge};
+
+	memcpy(&words.vlan_mac, &key->vlan, sizeof(words.vlan_mac));
+	return words;
+}
+
+static inline uint32_t key_hash(const struct fdb *fdb, struct key_words key)
+{
+	return (uint32_t)hash_mix(key.vlan_mac ^ fdb->hash.seed[0],
+				  key.bridge ^ fdb->hash.seed[1]);
+}
+
+static inline struct item *item_find(const struct fdb *fdb, struct key_words key, uint32_t value)
+{
+	const struct hash_buckets *buckets = hash_buckets(&fdb->hash);
+	struct hash_node *node = hash_first(buckets, value);
+
+	for (; node; node = hash_next(buckets, node)) {
+		struct item *item = caa_container_of(node, struct item, node);
+		struct key_words have = key_load(&item->entry.key);
+
+		if (have.vlan_mac == key.vlan_mac && have.bridge == key.bridge) {
+			return item;
+		}
+	}
+	return NULL;
+}
+
+static void item_free(struct rcu_head *head)
+{
+	free(caa_container_of(head, struct item, rcu));
+}
+
+static void item_remove(struct fdb *fdb, struct item *item)
+{
+	hash_remove(&fdb->hash, &item->node);
+	call_rcu(&item->rcu, item_free);
+}
+
+int fdb_create(struct fdb **out, size_t limit)
+{
+	struct fdb *fdb = calloc(1, sizeof(*fdb));
+	int err;
+
+	if (!fdb) {
+		return -ENOMEM;
+	}
+	err = hash_init(&fdb->hash);
+	if (err) {
+		free(fdb);
+		return err;
+	}
+	fdb->limit = limit;
+	*out = fdb;
+	return 0;
+}
+
+static void node_free(struct hash_node *node, void *arg)
+{
+	free(caa_container_of(node, struct item, node));
+}
+
+void fdb_destroy(struct fdb *fdb)
+{
+	if (!fdb) {
+		return;
+	}
+	hash_each(&fdb->hash, node_free, NULL);
+	hash_fini(&fdb->hash);
+	free(fdb);
+}
+
+int fdb_set(struct fdb *fdb, const struct fdb_key *key, uint32_t ifindex, int16_t slot,
+	    enum fdb_state state)
+{
+	uint32_t value = key_hash(fdb, key_load(key));
+	struct item *old = item_find(fdb, key_load(key), value), *item;
+
+	if (old && old->entry.ifindex == ifindex && old->entry.slot == slot &&
+	    old->entry.state == state) {
+		old->node.tag = fdb->generation;
+		return 0;
+	}
+	if (!old && fdb->hash.count >= fdb->limit) {
+		return -ENOSPC;
+	}
+	item = calloc(1, sizeof(*item));
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->node.tag = fdb->generation;
+	item->entry = (struct fdb_entry){
+		.key = *key, .ifindex = ifindex, .slot = slot, .state = (uint8_t)state};
+	if (!old) {
+		hash_insert(&fdb->hash, &item->node, value);
+		return 0;
+	}
+	/* "Seen as a source" holds for the place it was seen at. */
+	if (old->entry.ifindex == ifindex) {
+		item->entry.used_s = __atomic_load_n(&old->entry.used_s, __ATOMIC_RELAXED);
+	}
+	hash_replace(&fdb->hash, &old->node, &item->node);
+	call_rcu(&old->rcu, item_free);
+	return 0;
+}
+
+int fdb_delete(struct fdb *fdb, const struct fdb_key *key)
+{
+	struct key_words words = key_load(key);
+	struct item *item = item_find(fdb, words, key_hash(fdb, words));
+
+	if (!item) {
+		return -ENOENT;
+	}
+	item_remove(fdb, item);
+	return 0;
+}
+
+void fdb_resync_begin(struct fdb *fdb)
+{
+	fdb->generation++;
+}
+
+static void sweep_one(struct hash_node *node, void *arg)
+{
+	struct fdb *fdb = arg;
+
+	if (node->tag != fdb->generation) {
+		item_remove(fdb, caa_container_of(node, struct item, node));
+	}
+}
+
+size_t fdb_resync_sweep(struct fdb *fdb)
+{
+	size_t before = fdb->hash.count;
+
+	hash_each(&fdb->hash, sweep_one, fdb);
+	return before - fdb->hash.count;
+}
+
+size_t fdb_count(const struct fdb *fdb)
+{
+	return fdb->hash.count;
+}
+
+struct each {
+	void (*fn)(const struct fdb_entry *entry, void *arg);
+	void *arg;
+};
+
+static void each_one(struct hash_node *node, void *arg)
+{
+	const struct each *each = arg;
+
+	each->fn(&caa_container_of(node, struct item, node)->entry, each->arg);
+}
+
+void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *arg), void *arg)
+{
+	struct each each = {fn, arg};
+
+	hash_each(&fdb->hash, each_one, &each);
+}
+
+const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key)
+{
+	struct key_words words = key_load(key);
+	const struct item *item = item_find(fdb, words, key_hash(fdb, words));
+
+	return item ? &item->entry : NULL;
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "table/neigh.h"
+
+#include <errno.h>
+#include <linux/neighbour.h>
+#include <stdlib.h>
+
+#include "table/hash.h"
+
+/* NUD_VALID of net/neighbour.h: neigh_connected_output() or neigh_resolve_output() would send. */
+#define NUD_USABLE (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_NOARP | NUD_PERMANENT)
+
+struct item {
+	struct hash_node node; /* tag: the generation it was set in */
+	struct neigh_entry entry;
+	struct rcu_head rcu;
+};
+
+struct neigh {
+	struct hash hash;
+	size_t limit;
+	uint32_t generation;
+};
+
+/* A key is compared as three integers. */
+struct key_words {
+	uint64_t w[3];
+};
+
+_Static_assert(sizeof(struct neigh_key) == sizeof(struct key_words), "neigh_key has padding");
+
+static inline struct key_words key_load(const struct neigh_key *key)
+{
+	struct key_words words;
+
+	memcpy(&words, key, sizeof(words));
+	return words;
+}
+
+static inline uint32_t key_hash(const struct neigh *neigh, const struct key_words *key)
+{
+	const uint64_t *seed = neigh->hash.seed;
+
+	return (uint32_t)hash_mix(hash_mix(key->w[0] ^ seed[0], key->w[1] ^ seed[1]) ^ seed[0],
+				  key->w[2] ^ seed[1]);
+}
+
+static inline struct item *item_find(const struct neigh *neigh, const struct key_words *key,
+				     uint32_t value)
+{
+	const struct hash_buckets *buckets = hash_buckets(&neigh->hash);
+	struct hash_node *node = hash_first(buckets, value);
+
+	for (; node; node = hash_next(buckets, node)) {
+		struct item *item = caa_container_of(node, struct item, node);
+		struct key_words have = key_load(&item->entry.key);
+
+		if (have.w[0] == key->w[0] && have.w[1] == key->w[1] && have.w[2] == key->w[2]) {
+			return item;
+		}
+	}
+	return NULL;
+}
+
+static void item_free(struct rcu_head *head)
+{
+	free(caa_container_of(head, struct item, rcu));
+}
+
+static void item_remove(struct neigh *neigh, struct item *item)
+{
+	hash_remove(&neigh->hash, &item->node);
+	call_rcu(&item->rcu, item_free);
+}
+
+int neigh_create(struct neigh **out, size_t limit)
+{
+	struct neigh *neigh = calloc(1, sizeof(*neigh));
+	int err;
+
+	if (!neigh) {
+		return -ENOMEM;
+	}
+	err = hash_init(&neigh->hash);
+	if (err) {
+		free(neigh);
+		return err;
+	}
+	neigh->limit = limit;
+	*out = neigh;
+	return 0;
+}
+
+static void node_free(struct hash_node *node, void *arg)
+{
+	free(caa_container_of(node, struct item, node));
+}
+
+void neigh_destroy(struct neigh *neigh)
+{
+	if (!neigh) {
+		return;
+	}
+	hash_each(&neigh->hash, node_free, NULL);
+	hash_fini(&neigh->hash);
+	free(neigh);
+}
+
+int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac *lladdr,
+	      uint16_t nud)
+{
+	const struct mac mac = lladdr ? *lladdr : (struct mac){0};
+	const bool usable = lladdr && (nud & NUD_USABLE);
+	struct key_words words = key_load(key);
+	uint32_t value = key_hash(neigh, &words);
+	struct item *old = item_find(neigh, &words, value), *item;
+
+	if (old && old->entry.nud == nud && old->entry.usable == usable &&
+	    mac_equal(&old->entry.lladdr, &mac)) {
+		old->node.tag = neigh->generation;
+		return 0;
+	}
+	if (!old && neigh->hash.count >= neigh->limit) {
+		return -ENOSPC;
+	}
+	item = calloc(1, sizeof(*item));
+	if (!item) {
+		return -ENOMEM;
+	}
+	item->node.tag = neigh->generation;
+	item->entry =
+		(struct neigh_entry){.key = *key, .lladdr = mac, .nud = nud, .usable = usable};
+	if (!old) {
+		hash_insert(&neigh->hash, &item->node, value);
+		return 0;
+	}
+	item->entry.used_s = __atomic_load_n(&old->entry.used_s, __ATOMIC_RELAXED);
+	hash_replace(&neigh->hash, &old->node, &item->node);
+	call_rcu(&old->rcu, item_free);
+	return 0;
+}
+
+int neigh_delete(struct neigh *neigh, const struct neigh_key *key)
+{
+	struct key_words words = key_load(key);
+	struct item *item = item_find(neigh, &words, key_hash(neigh, &words));
+
+	if (!item) {
+		return -ENOENT;
+	}
+	item_remove(neigh, item);
+	return 0;
+}
+
+void neigh_resync_begin(struct neigh *neigh)
+{
+	neigh->generation++;
+}
+
+static void sweep_one(struct hash_node *node, void *arg)
+{
+	struct neigh *neigh = arg;
+
+	if (node->tag != neigh->generation) {
+		item_remove(neigh, caa_container_of(node, struct item, node));
+	}
+}
+
+size_t neigh_resync_sweep(struct neigh *neigh)
+{
+	size_t before = neigh->hash.count;
+
+	hash_each(&neigh->hash, sweep_one, neigh);
+	return before - neigh->hash.count;
+}
+
+size_t neigh_count(const struct neigh *neigh)
+{
+	return neigh->hash.count;
+}
+
+struct each {
+	void (*fn)(const struct neigh_entry *entry, void *arg);
+	void *arg;
+};
+
+static void each_one(struct hash_node *node, void *arg)
+{
+	const struct each *each = arg;
+
+	each->fn(&caa_container_of(node, struct item, node)->entry, each->arg);
+}
+
+void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry, void *arg),
+		void *arg)
+{
+	struct each each = {fn, arg};
+
+	hash_each(&neigh->hash, each_one, &each);
+}
+
+const struct neigh_entry *neigh_find(const struct neigh *neigh, const struct neigh_key *key)
+{
+	struct key_words words = key_load(key);
+	const struct item *item = item_find(neigh, &words, key_hash(neigh, &words));
+
+	return item ? &item->entry : NULL;
+}

@@ -1,0 +1,808 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "table/rib.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "table/hash.h"
+
+#define HEADS_MIN  256u
+#define ROUTES_MAX (1u << 30)
+
+/* A route, small: there may be millions.  Kept in one array, chained by index; 0 is no route. */
+struct route {
+	struct ip_addr prefix;
+	uint32_t metric;
+	uint32_t nexthop; /* a reference is held */
+	uint32_t next;    /* in its hash chain, or on the free list */
+	uint32_t content; /* digest of type, origin, action and hops: tells routes of a key apart */
+	unsigned len : 8, tos : 8, type : 4, family : 1, table : 1;
+	unsigned used : 1;
+	unsigned marked : 1; /* set since the resync began */
+	unsigned doubt : 1;  /* may not be in the kernel, or not as it is here */
+	unsigned twin : 1;   /* may stand for several of the kernel's */
+	unsigned over : 1;   /* over the limit */
+	unsigned absent : 1; /* the fib had no room for its prefix */
+};
+
+struct rib {
+	struct route *route;
+	uint32_t next, room; /* first never used, and how many there is memory for */
+	uint32_t idle;       /* free list */
+	uint32_t *head;      /* hash chains by prefix; all candidates of a prefix are in one */
+	uint32_t mask;
+	uint64_t seed[2];
+	size_t limit;
+	size_t count[IP_FAMILIES], doubts[IP_FAMILIES], absents[IP_FAMILIES], over;
+	uint32_t of_len[IP_FAMILIES][RIB_TABLES][129]; /* routes by prefix length */
+	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
+	bool closed[IP_FAMILIES];
+	struct fib *fib[IP_FAMILIES][RIB_TABLES];
+	struct nexthops *nexthops;
+	uint32_t kernel; /* the index of NEXTHOP_KERNEL */
+};
+
+/* A prefix: what its candidates have in common. */
+struct prefix {
+	struct ip_addr addr;
+	unsigned family, table, len;
+};
+
+/* Prefixes and chains. ---------------------------------------------------------------------- */
+
+static struct prefix prefix_cut(const struct prefix *from, unsigned len)
+{
+	struct prefix prefix = *from;
+
+	prefix.len = len;
+	if (len % 8) {
+		prefix.addr.b[len / 8] &= (uint8_t)(0xff << (8 - len % 8));
+		len += 8 - len % 8;
+	}
+	if (len < 128) {
+		memset(&prefix.addr.b[len / 8], 0, sizeof(prefix.addr.b) - len / 8);
+	}
+	return prefix;
+}
+
+static struct prefix prefix_of_key(const struct rib_key *key)
+{
+	struct prefix prefix = {key->prefix, key->family, key->table, key->len};
+
+	return prefix_cut(&prefix, key->len);
+}
+
+static struct prefix prefix_of(const struct route *route)
+{
+	return (struct prefix){route->prefix, route->family, route->table, route->len};
+}
+
+static bool prefix_has(const struct prefix *prefix, const struct route *route)
+{
+	return route->len == prefix->len && route->family == prefix->family &&
+	       route->table == prefix->table && ip_equal(&route->prefix, &prefix->addr);
+}
+
+static uint32_t *chain(const struct rib *rib, const struct prefix *prefix)
+{
+	uint64_t w[2], shape = prefix->family << 16 | prefix->table << 8 | prefix->len;
+
+	memcpy(w, &prefix->addr, sizeof(w));
+	return &rib->head[hash_mix(hash_mix(w[0] ^ rib->seed[0], w[1] ^ rib->seed[1]) ^ shape,
+				  rib->seed[0]) &
+			 rib->mask];
+}
+
+/* The next candidate of the prefix, from index `at` on; 0 none. */
+static uint32_t candidate(const struct rib *rib, const struct prefix *prefix, uint32_t at)
+{
+	while (at && !prefix_has(prefix, &rib->route[at])) {
+		at = rib->route[at].next;
+	}
+	return at;
+}
+
+/* The next route of the key, likewise. */
+static uint32_t of_key(const struct rib *rib, const struct prefix *prefix,
+		       const struct rib_key *key, uint32_t at)
+{
+	while ((at = candidate(rib, prefix, at))) {
+		if (rib->route[at].metric == key->metric && rib->route[at].tos == key->tos) {
+			return at;
+		}
+		at = rib->route[at].next;
+	}
+	return 0;
+}
+
+static int heads_grow(struct rib *rib)
+{
+	uint32_t mask = rib->mask * 2 + 1;
+	uint32_t *fresh = calloc((size_t)mask + 1, sizeof(*fresh)), *old = rib->head;
+
+	if (!fresh) {
+		return -ENOMEM;
+	}
+	rib->head = fresh;
+	rib->mask = mask;
+	for (uint32_t at = 1; at < rib->next; at++) {
+		if (rib->route[at].used) {
+			struct prefix prefix = prefix_of(&rib->route[at]);
+			uint32_t *head = chain(rib, &prefix);
+
+			rib->route[at].next = *head;
+			*head = at;
+		}
+	}
+	free(old);
+	return 0;
+}
+
+static uint32_t route_take(struct rib *rib)
+{
+	uint32_t at = rib->idle, room = rib->room * 2;
+	struct route *fresh;
+
+	if (at) {
+		rib->idle = rib->route[at].next;
+		return at;
+	}
+	if (rib->next == rib->room) {
+		fresh = room <= ROUTES_MAX ? reallocarray(rib->route, room, sizeof(*fresh)) : NULL;
+		if (!fresh) {
+			return 0;
+		}
+		rib->route = fresh;
+		rib->room = room;
+	}
+	return rib->next++;
+}
+
+static void set_doubt(struct rib *rib, struct route *route, bool doubt)
+{
+	rib->doubts[route->family] += (size_t)doubt - route->doubt;
+	route->doubt = doubt;
+}
+
+static void set_absent(struct rib *rib, struct route *route, bool absent)
+{
+	rib->absents[route->family] += (size_t)absent - route->absent;
+	route->absent = absent;
+}
+
+/* The choice. ------------------------------------------------------------------------------- */
+
+/* Where this route leads as far as we may follow it. */
+static uint32_t route_value(const struct rib *rib, const struct route *route)
+{
+	const struct nexthop *set = nexthops_at(rib->nexthops, route->nexthop);
+
+	if (route->over) {
+		return rib->kernel;
+	}
+	/* rt6_qualify_for_ecmp(): without a gateway they are no siblings, and the kernel picks by
+	 * find_rr_leaf(). */
+	for (unsigned i = 0; route->family == IP_V6 && set->count > 1 && i < set->count; i++) {
+		if (!set->hop[i].has_via) {
+			return rib->kernel;
+		}
+	}
+	return route->nexthop;
+}
+
+/* What the fib should say for the prefix; 0 when no route is left. */
+static uint32_t choose(const struct rib *rib, const struct prefix *prefix)
+{
+	uint32_t at = *chain(rib, prefix), best = 0, value = 0;
+
+	for (; (at = candidate(rib, prefix, at)); at = rib->route[at].next) {
+		const struct route *route = &rib->route[at];
+
+		if (route->tos || route->doubt) {
+			return rib->kernel;
+		}
+		if (!best || route->metric < rib->route[best].metric) {
+			best = at;
+			value = route_value(rib, route);
+		} else if (route->metric == rib->route[best].metric &&
+			   route_value(rib, route) != value) {
+			value = rib->kernel;
+		}
+	}
+	return value;
+}
+
+/* The longest shorter prefix that has a route, and its value; value 0: none. */
+static uint32_t cover(const struct rib *rib, const struct prefix *prefix, unsigned *len)
+{
+	const uint32_t *of_len = rib->of_len[prefix->family][prefix->table];
+
+	for (unsigned shorter = prefix->len; shorter--;) {
+		if (of_len[shorter]) {
+			struct prefix wider = prefix_cut(prefix, shorter);
+			uint32_t value = choose(rib, &wider);
+
+			if (value) {
+				*len = shorter;
+				return value;
+			}
+		}
+	}
+	*len = 0;
+	return 0;
+}
+
+static void family_close(struct rib *rib, unsigned family)
+{
+	for (unsigned table = 0; table < RIB_TABLES; table++) {
+		fib_close(rib->fib[family][table], rib->kernel);
+	}
+	rib->closed[family] = true;
+}
+
+/* Write the choice for a prefix to the fib.  When there is no room, close it: else a shorter route
+ * would catch what belongs here. */
+static int apply(struct rib *rib, const struct prefix *prefix)
+{
+	struct fib *fib = rib->fib[prefix->family][prefix->table];
+	uint32_t value = choose(rib, prefix), at = *chain(rib, prefix);
+	int err;
+
+	if (!value) {
+		unsigned len;
+
+		value = cover(rib, prefix, &len);
+		return fib_delete(fib, &prefix->addr, prefix->len, len, value);
+	}
+	err = fib_insert(fib, &prefix->addr, prefix->len, value);
+	for (; (at = candidate(rib, prefix, at)); at = rib->route[at].next) {
+		set_absent(rib, &rib->route[at], err != 0);
+	}
+	if (err) {
+		family_close(rib, prefix->family);
+	}
+	return err;
+}
+
+/* Routes. ----------------------------------------------------------------------------------- */
+
+static uint32_t content_of(const struct rib *rib, const struct rib_route *route)
+{
+	uint64_t value = hash_mix(rib->seed[0] ^ route->type ^ (uint64_t)route->action << 32,
+				  rib->seed[1] ^ route->origin);
+
+	for (unsigned i = 0; i < route->count; i++) {
+		uint64_t w[3];
+
+		memcpy(w, &route->hop[i], sizeof(w));
+		value = hash_mix(value ^ w[0], rib->seed[0] ^ w[1]);
+		value = hash_mix(value ^ w[2], rib->seed[1]);
+	}
+	return (uint32_t)value;
+}
+
+static void route_remove(struct rib *rib, uint32_t at)
+{
+	struct route *route = &rib->route[at];
+	struct prefix prefix = prefix_of(route);
+	uint32_t *link = chain(rib, &prefix);
+
+	while (*link != at) {
+		link = &rib->route[*link].next;
+	}
+	*link = route->next;
+	set_doubt(rib, route, false);
+	set_absent(rib, route, false);
+	rib->over -= route->over;
+	rib->count[route->family]--;
+	rib->of_len[route->family][route->table][route->len]--;
+	apply(rib, &prefix);
+	/* Last: the fib does not lead to it any more. */
+	nexthops_put(rib->nexthops, route->nexthop);
+	route->used = 0;
+	route->next = rib->idle;
+	rib->idle = at;
+}
+
+/* The route's hops as a nexthop index with a reference; what cannot be stored is the kernel's. */
+static uint32_t hops_get(struct rib *rib, const struct rib_route *route, int *err)
+{
+	int index = nexthops_get(rib->nexthops, route->action, route->hop, route->count);
+
+	if (index > 0) {
+		return (uint32_t)index;
+	}
+	*err = index;
+	nexthops_ref(rib->nexthops, rib->kernel);
+	return rib->kernel;
+}
+
+static bool is_full(const struct rib *rib)
+{
+	return rib->count[IP_V4] + rib->count[IP_V6] - rib->over >= rib->limit;
+}
+
+/* Room beyond the limit, where a route only keeps its prefix with the kernel. */
+static bool is_over_full(const struct rib *rib)
+{
+	return rib->over >= rib->limit / 4 + 16;
+}
+
+static int route_add(struct rib *rib, const struct prefix *prefix, const struct rib_route *from)
+{
+	uint32_t at = 0, *head;
+	struct route *route;
+	int err = 0, applied;
+
+	if (!is_full(rib) || !is_over_full(rib)) {
+		at = route_take(rib);
+	}
+	if (!at) {
+		rib->lost[prefix->family] = true;
+		family_close(rib, prefix->family);
+		return is_full(rib) ? -ENOSPC : -ENOMEM;
+	}
+	if (rib->next > rib->mask) {
+		heads_grow(rib); /* without it the chains are longer, no more */
+	}
+	head = chain(rib, prefix);
+	route = &rib->route[at];
+	*route = (struct route){.prefix = prefix->addr,
+				.metric = from->key.metric,
+				.next = *head,
+				.content = content_of(rib, from),
+				.len = prefix->len & 0xff,
+				.tos = from->key.tos,
+				.type = from->type & 0xf,
+				.family = prefix->family & 1,
+				.table = prefix->table & 1,
+				.used = 1,
+				.marked = 1,
+				.over = is_full(rib)};
+	if (route->over) {
+		err = -ENOSPC;
+	}
+	route->nexthop = hops_get(rib, from, &err);
+	*head = at;
+	rib->over += route->over;
+	rib->count[route->family]++;
+	rib->of_len[route->family][route->table][route->len]++;
+	applied = apply(rib, prefix);
+	return applied ? applied : err;
+}
+
+/* Give a route that is there other content (or the same again, known to be right now). */
+static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t at,
+			const struct rib_route *from)
+{
+	struct route *route = &rib->route[at];
+	uint32_t old = route->nexthop;
+	bool same, over = route->over && is_full(rib);
+	int err = over ? -ENOSPC : 0, applied = 0;
+
+	route->nexthop = hops_get(rib, from, &err);
+	same = route->nexthop == old && !route->doubt && !route->absent && over == route->over;
+	route->content = content_of(rib, from);
+	route->type = from->type & 0xf;
+	route->marked = 1;
+	route->twin = 0;
+	rib->over -= route->over && !over;
+	route->over = over;
+	set_doubt(rib, route, false);
+	if (!same) {
+		applied = apply(rib, prefix);
+	}
+	nexthops_put(rib->nexthops, old);
+	return applied ? applied : err;
+}
+
+/* The route as a value again. */
+static void route_load(const struct rib *rib, uint32_t at, struct rib_route *out)
+{
+	const struct route *route = &rib->route[at];
+	const struct nexthop *set = nexthops_at(rib->nexthops, route->nexthop);
+
+	out->key = (struct rib_key){.family = route->family,
+				    .table = route->table,
+				    .len = route->len,
+				    .tos = route->tos,
+				    .metric = route->metric,
+				    .prefix = route->prefix};
+	out->type = route->type;
+	out->action = set->action;
+	out->count = set->count;
+	out->origin = 0;
+	memcpy(out->hop, set->hop, set->count * sizeof(set->hop[0]));
+}
+
+/* All routes of the key, and their prefix with them, are in doubt. */
+static void doubt_key(struct rib *rib, const struct prefix *prefix, const struct rib_key *key)
+{
+	uint32_t at = *chain(rib, prefix);
+	bool any = false;
+
+	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
+		set_doubt(rib, &rib->route[at], true);
+		any = true;
+	}
+	if (any) {
+		apply(rib, prefix);
+	}
+}
+
+static uint32_t of_content(const struct rib *rib, const struct prefix *prefix,
+			   const struct rib_route *route)
+{
+	uint32_t at = *chain(rib, prefix), content = content_of(rib, route);
+
+	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
+		if (rib->route[at].content == content) {
+			return at;
+		}
+	}
+	return 0;
+}
+
+static uint32_t count_key(const struct rib *rib, const struct prefix *prefix,
+			  const struct rib_key *key, uint32_t *first)
+{
+	uint32_t at = of_key(rib, prefix, key, *chain(rib, prefix)), count = 0;
+
+	*first = at;
+	for (; at; at = of_key(rib, prefix, key, rib->route[at].next)) {
+		count++;
+	}
+	return count;
+}
+
+/* Hops of IPv6 siblings. -------------------------------------------------------------------- */
+
+static bool hop_same(const struct hop *a, const struct hop *b)
+{
+	return a->ifindex == b->ifindex && a->has_via == b->has_via &&
+	       (!a->has_via || (a->via_family == b->via_family && ip_equal(&a->via, &b->via)));
+}
+
+static int hop_index(const struct hop *hops, unsigned count, const struct hop *hop)
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (hop_same(&hops[i], hop)) {
+			return (int)i;
+		}
+	}
+	return -1;
+}
+
+/* The first route of the key that has hops. */
+static uint32_t forwarding(const struct rib *rib, const struct prefix *prefix,
+			   const struct rib_key *key)
+{
+	uint32_t at = *chain(rib, prefix);
+
+	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
+		if (nexthops_at(rib->nexthops, rib->route[at].nexthop)->count) {
+			return at;
+		}
+	}
+	return 0;
+}
+
+static int merge(struct rib *rib, const struct prefix *prefix, uint32_t at,
+		 const struct rib_route *route)
+{
+	struct rib_route all;
+
+	route_load(rib, at, &all);
+	all.type = route->type;
+	all.origin = route->origin;
+	for (unsigned i = 0; i < route->count; i++) {
+		int have = hop_index(all.hop, all.count, &route->hop[i]);
+
+		if (have >= 0) {
+			all.hop[have] = route->hop[i];
+			continue;
+		}
+		if (all.count == NEXTHOP_HOPS_MAX) {
+			/* More than we can hold: the kernel's, and which hop goes we cannot follow. */
+			doubt_key(rib, prefix, &route->key);
+			return 0;
+		}
+		all.hop[all.count++] = route->hop[i];
+	}
+	return route_update(rib, prefix, at, &all);
+}
+
+/* Take hops out of a sibling set. 0, or -ENOENT when none of them is in it. */
+static int unmerge(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
+{
+	uint32_t at = forwarding(rib, prefix, &route->key), marked;
+	struct rib_route rest;
+	unsigned before;
+
+	if (!at) {
+		return -ENOENT;
+	}
+	route_load(rib, at, &rest);
+	before = rest.count;
+	for (unsigned i = 0; i < route->count; i++) {
+		int have = hop_index(rest.hop, rest.count, &route->hop[i]);
+
+		if (have >= 0) {
+			rest.count--;
+			memmove(&rest.hop[have], &rest.hop[have + 1],
+				(rest.count - (unsigned)have) * sizeof(rest.hop[0]));
+		}
+	}
+	if (rest.count == before) {
+		return -ENOENT;
+	}
+	if (rib->route[at].doubt) {
+		return 0; /* what it leads to is not known, but that it may be gone is */
+	}
+	if (rest.count == 0) {
+		route_remove(rib, at);
+		return 0;
+	}
+	marked = rib->route[at].marked;
+	route_update(rib, prefix, at, &rest);
+	rib->route[at].marked = marked & 1;
+	return 0;
+}
+
+/* The whole. -------------------------------------------------------------------------------- */
+
+int rib_create(struct rib **out, size_t limit)
+{
+	struct rib *rib = calloc(1, sizeof(*rib));
+	int err = -ENOMEM, index;
+
+	if (!rib) {
+		return -ENOMEM;
+	}
+	if (getrandom(rib->seed, sizeof(rib->seed), 0) != sizeof(rib->seed)) {
+		free(rib);
+		return -EIO;
+	}
+	rib->limit = limit;
+	rib->mask = HEADS_MIN - 1;
+	rib->room = HEADS_MIN;
+	rib->next = 1;
+	rib->head = calloc(HEADS_MIN, sizeof(*rib->head));
+	rib->route = calloc(rib->room, sizeof(*rib->route));
+	if (!rib->head || !rib->route) {
+		goto fail;
+	}
+	err = nexthops_create(&rib->nexthops);
+	if (err) {
+		goto fail;
+	}
+	index = nexthops_get(rib->nexthops, NEXTHOP_KERNEL, NULL, 0);
+	if (index < 0) {
+		err = index;
+		goto fail;
+	}
+	rib->kernel = (uint32_t)index;
+	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
+		err = fib_create(&rib->fib[i / RIB_TABLES][i % RIB_TABLES],
+				 (enum ip_family)(i / RIB_TABLES));
+		if (err) {
+			goto fail;
+		}
+	}
+	*out = rib;
+	return 0;
+fail:
+	rib_destroy(rib);
+	return err;
+}
+
+void rib_destroy(struct rib *rib)
+{
+	if (!rib) {
+		return;
+	}
+	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
+		fib_destroy(rib->fib[i / RIB_TABLES][i % RIB_TABLES]);
+	}
+	nexthops_destroy(rib->nexthops);
+	free(rib->route);
+	free(rib->head);
+	free(rib);
+}
+
+static bool is_sane(const struct rib_route *route)
+{
+	return route->key.family < IP_FAMILIES && route->key.table < RIB_TABLES &&
+	       route->key.len <= ip_bits((enum ip_family)route->key.family) &&
+	       route->action <= NEXTHOP_LOCAL && route->count <= NEXTHOP_HOPS_MAX &&
+	       (route->action != NEXTHOP_FORWARD || route->count > 0);
+}
+
+static int set_merge(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
+{
+	uint32_t at = forwarding(rib, prefix, &route->key);
+
+	if (!at) {
+		return route_add(rib, prefix, route);
+	}
+	if (!rib->route[at].marked) {
+		return route_update(rib, prefix, at, route);
+	}
+	if (rib->route[at].doubt) {
+		return 0; /* only a resync can settle it */
+	}
+	return merge(rib, prefix, at, route);
+}
+
+static int set_beside(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
+{
+	uint32_t at = of_content(rib, prefix, route);
+	bool twin;
+	int err;
+
+	if (!at) {
+		return route_add(rib, prefix, route);
+	}
+	if (rib->route[at].doubt && rib->route[at].marked) {
+		return 0; /* only a resync can settle it */
+	}
+	twin = rib->route[at].marked && (rib->route[at].twin || route->origin == 0);
+	err = route_update(rib, prefix, at, route);
+	rib->route[at].twin = twin;
+	return err;
+}
+
+int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how)
+{
+	struct prefix prefix;
+	uint32_t at, count;
+
+	if (!is_sane(route)) {
+		return -EINVAL;
+	}
+	prefix = prefix_of_key(&route->key);
+	if (how == RIB_MERGE && route->action == NEXTHOP_FORWARD) {
+		return set_merge(rib, &prefix, route);
+	}
+	if (how == RIB_REPLACE) {
+		count = count_key(rib, &prefix, &route->key, &at);
+		if (count == 1 && !rib->route[at].twin && !rib->route[at].doubt) {
+			return route_update(rib, &prefix, at, route);
+		}
+		/* The first of several it was, but which is that? */
+		doubt_key(rib, &prefix, &route->key);
+	}
+	return set_beside(rib, &prefix, route);
+}
+
+int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
+{
+	struct prefix prefix;
+	uint32_t at, first, count;
+
+	if (!is_sane(route)) {
+		return -ENOENT;
+	}
+	prefix = prefix_of_key(&route->key);
+	if (merged && route->count > 0) {
+		return unmerge(rib, &prefix, route);
+	}
+	count = count_key(rib, &prefix, &route->key, &first);
+	if (count == 0) {
+		return -ENOENT;
+	}
+	if (count == 1 && !rib->route[first].twin && !rib->route[first].doubt) {
+		route_remove(rib, first);
+		return 0;
+	}
+	/* One of several goes; whether we know all of those that stay, only a resync tells. */
+	at = of_content(rib, &prefix, route);
+	if (at && count > 1 && !rib->route[at].twin && !rib->route[at].doubt) {
+		route_remove(rib, at);
+	}
+	doubt_key(rib, &prefix, &route->key);
+	return 0;
+}
+
+void rib_resync_begin(struct rib *rib, enum ip_family family)
+{
+	for (uint32_t at = 1; at < rib->next; at++) {
+		if (rib->route[at].used && rib->route[at].family == family) {
+			rib->route[at].marked = 0;
+		}
+	}
+	rib->lost[family] = false;
+}
+
+/* Where there was no room before there may be now. */
+static void settle(struct rib *rib, enum ip_family family)
+{
+	for (uint32_t at = 1; at < rib->next && (rib->over || rib->absents[family]); at++) {
+		struct route *route = &rib->route[at];
+		bool room = route->over && !is_full(rib);
+		struct prefix prefix;
+
+		if (route->used && route->family == family && (room || route->absent)) {
+			prefix = prefix_of(route);
+			rib->over -= room;
+			route->over &= !room;
+			apply(rib, &prefix);
+		}
+	}
+	if (rib->closed[family] && !rib->lost[family] && !rib->absents[family]) {
+		for (unsigned table = 0; table < RIB_TABLES; table++) {
+			fib_open(rib->fib[family][table]);
+		}
+		rib->closed[family] = false;
+	}
+}
+
+size_t rib_resync_sweep(struct rib *rib, enum ip_family family)
+{
+	size_t removed = 0;
+
+	for (uint32_t at = 1; at < rib->next; at++) {
+		const struct route *route = &rib->route[at];
+
+		if (route->used && route->family == family && !route->marked) {
+			route_remove(rib, at);
+			removed++;
+		}
+	}
+	settle(rib, family);
+	return removed;
+}
+
+size_t rib_count(const struct rib *rib, enum ip_family family)
+{
+	return rib->count[family];
+}
+
+void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *arg), void *arg)
+{
+	for (uint32_t at = 1; at < rib->next; at++) {
+		struct rib_route route;
+		struct prefix prefix;
+
+		if (rib->route[at].used) {
+			route_load(rib, at, &route);
+			prefix = prefix_of(&rib->route[at]);
+			if (rib->closed[prefix.family] || choose(rib, &prefix) == rib->kernel) {
+				route.action = NEXTHOP_KERNEL;
+			}
+			fn(&route, arg);
+		}
+	}
+}
+
+size_t rib_memory(const struct rib *rib)
+{
+	size_t size = sizeof(*rib) + rib->room * sizeof(*rib->route) +
+		      ((size_t)rib->mask + 1) * sizeof(*rib->head) + nexthops_memory(rib->nexthops);
+
+	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
+		size += fib_memory(rib->fib[i / RIB_TABLES][i % RIB_TABLES]);
+	}
+	return size;
+}
+
+size_t rib_doubts(const struct rib *rib, enum ip_family family)
+{
+	return rib->doubts[family];
+}
+
+bool rib_closed(const struct rib *rib, enum ip_family family)
+{
+	return rib->closed[family];
+}
+
+const struct fib *rib_fib(const struct rib *rib, enum ip_family family, enum rib_table table)
+{
+	return rib->fib[family][table];
+}
+
+const struct nexthops *rib_nexthops(const struct rib *rib)
+{
+	return rib->nexthops;
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: BSD-2-Clause
+#include "table/tables.h"
+
+#include <errno.h>
+
+int tables_create(struct tables *tables, const struct tables_limits *limits)
+{
+	struct tables made = {0};
+	int err;
+
+	made.topo = topo_create();
+	if (!made.topo) {
+		return -ENOMEM;
+	}
+	err = fdb_create(&made.fdb, limits->fdb);
+	if (err) {
+		goto topo;
+	}
+	err = neigh_create(&made.neigh, limits->neigh);
+	if (err) {
+		goto fdb;
+	}
+	err = rib_create(&made.rib, limits->routes);
+	if (err) {
+		goto neigh;
+	}
+	*tables = made;
+	return 0;
+neigh:
+	neigh_destroy(made.neigh);
+fdb:
+	fdb_destroy(made.fdb);
+topo:
+	topo_destroy(made.topo);
+	return err;
+}
+
+void tables_destroy(struct tables *tables)
+{
+	rib_destroy(tables->rib);
+	neigh_destroy(tables->neigh);
+	fdb_destroy(tables->fdb);
+	topo_destroy(tables->topo);
+	*tables = (struct tables){0};
+}
+
+void tables_publish_topo(struct tables *tables, struct topo *topo)
+{
+	struct topo *old = tables->topo;
+
+	__atomic_store_n(&tables->topo, topo, __ATOMIC_RELEASE);
+	topo_retire(old);
+}
