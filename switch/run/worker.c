@@ -500,6 +500,7 @@ int worker_create(struct worker **out, const struct worker_conf *conf)
 	}
 	wake_prepare(&w->event_wake); /* control sleeps whenever it has read all events */
 	w->conf.stats->worker[conf->id].cpu = (uint32_t)conf->cpu;
+	w->conf.stats->workers = conf->id + 1;
 	*out = w;
 	return 0;
 }
