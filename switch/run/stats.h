@@ -82,7 +82,8 @@ static inline uint64_t stats_get(const uint64_t *counter)
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-/* Daemon: create RUNDIR/stats, mode 0640. 0 or -errno. */
+/* Daemon: create RUNDIR/stats, mode 0640, replacing a dead daemon's; so after control_open(), which
+ * finds out whether a living one is there. 0 or -errno. */
 int stats_create(struct stats **out, const char *rundir);
 void stats_destroy(struct stats *stats, const char *rundir);
 /* CLI: map it read-only. 0, -ENOENT (no daemon), -EACCES, -EPROTO (another version). */
