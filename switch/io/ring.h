@@ -80,7 +80,7 @@ static inline void ring_check_owner(struct ring_view *v)
 
 static inline int ring_view_init(struct ring_view *v, const struct ring_area *area)
 {
-	if (area->size == 0 || (area->size & (area->size - 1)) != 0 || area->size > 1u << 31) {
+	if (area->size == 0 || (area->size & (area->size - 1)) != 0) {
 		return -EINVAL;
 	}
 	*v = (struct ring_view){.mask = area->size - 1, .size = area->size, .area = *area};

@@ -343,7 +343,8 @@ void xsk_reap(struct xsk *xsk)
 		}
 		out_flip(xsk, id);
 		entry->limbo--;
-		if (entry->role == FRAME_LIMBO && entry->limbo == 0) {
+		if (entry->role == FRAME_LIMBO) {
+			/* back to limbo if another closed socket may touch it */
 			umem->limbo--;
 			frame_free(umem, id);
 		}

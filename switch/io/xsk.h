@@ -45,14 +45,15 @@ struct xsk_port_conf {
 	enum xsk_mode mode;    /* ZEROCOPY, COPY or GENERIC: not AUTO, the caller falls back */
 	unsigned ring_size;    /* entries of each of the four rings; a power of two */
 	unsigned rx_frames;    /* frames kept with the kernel for receiving, a queue; <= ring_size */
-	unsigned stage_frames; /* cap of frames waiting for a full TX ring, a queue */
+	unsigned stage_frames; /* cap of frames waiting for a full TX ring, a queue; a burst in the
+				* making (SHUNT_BURST) comes on top */
 };
 
 /* Control thread.  Registers the region as a UMEM for this port and binds all its queues; on any
  * failure everything is closed again (libxdp: after a failed first create the xsk_umem must go too).
  * EBUSY is tried again for up to 1 s (teardown in the kernel is deferred).
  * 0; -EINVAL bad configuration; -EOPNOTSUPP mode not available here; -EBUSY queue bound by another
- * process; -ENODEV; -ENETDOWN; -ENOMEM; -EPERM; -EAFNOSUPPORT no AF_XDP in the kernel. */
+ * process; -ENODEV; -ENETDOWN (some drivers; a veth opens while down); -ENOMEM; -EPERM; -EAFNOSUPPORT no AF_XDP in the kernel. */
 int xsk_port_open(struct xsk_port **out, struct umem *umem, const struct xsk_port_conf *conf);
 /* Control thread, after the worker has let go (xsk_detach() on every queue). Closes the sockets.
  * The frames stay in limbo until the worker calls xsk_port_reap(). */
@@ -74,7 +75,7 @@ unsigned xsk_receive(struct xsk *xsk, struct xsk_frame *frames, unsigned max);
 /* Is something on the RX ring now? */
 bool xsk_rx_ready(const struct xsk *xsk);
 /* Stage `frame` for this socket: adds a reference. 0 or -ENOSPC (no reference added). The frame's
- * data and len are as they shall go out; both must lie inside the chunk. */
+ * data and len are as they shall go out; both must lie inside the chunk. Once a socket and frame. */
 int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame);
 /* The worker is done with a frame it staged zero or more times: frees it when nobody holds it. */
 void xsk_release(struct umem *umem, frame_id id);
