@@ -332,7 +332,7 @@ int decode_route(const void *data, size_t size, struct nl_route *out)
 	{
 		known &= decode_route_attr(attr, family, out);
 		if (attr_tells_apart(mnl_attr_get_type(attr))) {
-			origin = digest(origin, attr, attr->nla_len);
+			origin = digest(origin, attr, mnl_attr_get_len(attr));
 		}
 	}
 	out->route.origin = origin != 0 ? origin : 1;
