@@ -30,7 +30,6 @@ tests/vm/fetch-kernel "$cache" || status=$?
 if [ "$status" = 77 ]; then
 	echo "=================================================================================="
 	echo "SKIP: zero-copy in a guest NOT TESTED: no kernel package to be had (see above)"
-	echo "=================================================================================="
 	exit 77
 elif [ "$status" != 0 ]; then
 	echo "not ok - zero-copy in a guest: fetch-kernel failed"
