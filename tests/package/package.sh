@@ -54,7 +54,7 @@ in_root() {
 
 FILES='/usr/sbin/shuntd /usr/bin/shunt /etc/shunt/shunt.lua /lib/systemd/system/shuntd.service
 	/usr/share/man/man8/shunt.8.gz /usr/share/man/man8/shuntd.8.gz /usr/share/man/man5/shunt.lua.5.gz
-	/usr/share/bash-completion/completions/shunt /usr/share/doc/shunt/README.md
+	/usr/share/bash-completion/completions/shunt /usr/share/doc/shunt/README.md.gz
 	/usr/share/doc/shunt/copyright /usr/share/doc/shunt/changelog.gz'
 
 holds_what_it_should() {
@@ -158,7 +158,7 @@ purges_the_rest() {
 	! in_root getent group shunt || die "the group is still there"
 	# What dpkg, adduser and the caches keep for themselves is not ours.
 	! (cd "$STAGE/upper" && find . -type f -o -type l) | grep -vE \
-		'^\./(var/(lib/dpkg|log|cache)|etc/(group|gshadow|passwd|shadow|subgid|subuid)-?$|etc/ld.so.cache)' ||
+		'^\./(var/(lib/dpkg|log|cache)|etc/(group|gshadow|passwd|shadow|subgid|subuid)-?$|etc/(ld.so.cache|.pwd.lock))' ||
 		die "left behind"
 }
 
