@@ -513,18 +513,37 @@ static int merge(struct rib *rib, const struct prefix *prefix, uint32_t at,
 	return route_update(rib, prefix, at, &all);
 }
 
-/* Take hops out of a sibling set. 0, or -ENOENT when none of them is in it. */
+/* The route of the key that has one of the hops. */
+static uint32_t of_hops(const struct rib *rib, const struct prefix *prefix,
+			const struct rib_route *route)
+{
+	uint32_t at = *chain(rib, prefix);
+
+	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
+		const struct nexthop *set = nexthops_at(rib->nexthops, rib->route[at].nexthop);
+
+		for (unsigned i = 0; i < route->count; i++) {
+			if (hop_index(set->hop, set->count, &route->hop[i]) >= 0) {
+				return at;
+			}
+		}
+	}
+	return 0;
+}
+
+/* Take hops out of the set of siblings that has them. 0, or -ENOENT when no set does. */
 static int unmerge(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
 {
-	uint32_t at = forwarding(rib, prefix, &route->key), marked;
+	uint32_t at = of_hops(rib, prefix, route), marked;
 	struct rib_route rest;
-	unsigned before;
 
 	if (!at) {
 		return -ENOENT;
 	}
+	if (rib->route[at].doubt) {
+		return 0; /* what it leads to is not known, and stays so until a resync */
+	}
 	route_load(rib, at, &rest);
-	before = rest.count;
 	for (unsigned i = 0; i < route->count; i++) {
 		int have = hop_index(rest.hop, rest.count, &route->hop[i]);
 
@@ -533,12 +552,6 @@ static int unmerge(struct rib *rib, const struct prefix *prefix, const struct ri
 			memmove(&rest.hop[have], &rest.hop[have + 1],
 				(rest.count - (unsigned)have) * sizeof(rest.hop[0]));
 		}
-	}
-	if (rest.count == before) {
-		return -ENOENT;
-	}
-	if (rib->route[at].doubt) {
-		return 0; /* what it leads to is not known, but that it may be gone is */
 	}
 	if (rest.count == 0) {
 		route_remove(rib, at);
@@ -685,22 +698,26 @@ int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 		return -ENOENT;
 	}
 	prefix = prefix_of_key(&route->key);
-	if (merged && route->count > 0) {
-		return unmerge(rib, &prefix, route);
-	}
 	count = count_key(rib, &prefix, &route->key, &first);
 	if (count == 0) {
 		return -ENOENT;
+	}
+	if (merged && route->action == NEXTHOP_FORWARD &&
+	    forwarding(rib, &prefix, &route->key)) {
+		return unmerge(rib, &prefix, route);
 	}
 	if (count == 1 && !rib->route[first].twin && !rib->route[first].doubt) {
 		route_remove(rib, first);
 		return 0;
 	}
-	/* One of several goes; whether we know all of those that stay, only a resync tells. */
 	at = of_content(rib, &prefix, route);
 	if (at && count > 1 && !rib->route[at].twin && !rib->route[at].doubt) {
 		route_remove(rib, at);
+		if (route->origin) {
+			return 0;
+		}
 	}
+	/* Which of several went, and whether we know all that stay, only a resync tells. */
 	doubt_key(rib, &prefix, &route->key);
 	return 0;
 }

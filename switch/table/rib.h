@@ -21,8 +21,8 @@
  *  - several candidates with the best metric that lead to different places: IPv4 aliases made by
  *    `ip route append` (the kernel's own fib_magic() appends: one subnet on two interfaces), IPv6
  *    routes that are no siblings (rt6_qualify_for_ecmp(): without a gateway, from an RA);
- *  - such a prefix after one of them went, or a delete or replace that does not say which of them
- *    it meant: "in doubt" until a resync has shown what is left.  rib_doubts() counts these.
+ *  - a delete or replace that does not say which of several it meant (or that does not know their
+ *    `origin`): "in doubt" until a resync has shown what is left.  rib_doubts() counts these.
  */
 #ifndef SHUNT_TABLE_RIB_H
 #define SHUNT_TABLE_RIB_H
