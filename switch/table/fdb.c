@@ -36,8 +36,7 @@ static inline struct key_words key_load(const struct fdb_key *key)
 
 static inline uint32_t key_hash(const struct fdb *fdb, struct key_words key)
 {
-	return (uint32_t)hash_mix(key.vlan_mac ^ fdb->hash.seed[0],
-				  key.bridge ^ fdb->hash.seed[1]);
+	return (uint32_t)hash_mix(key.vlan_mac ^ fdb->hash.seed[0], key.bridge ^ fdb->hash.seed[1]);
 }
 
 static inline struct item *item_find(const struct fdb *fdb, struct key_words key, uint32_t value)

@@ -7,15 +7,15 @@
 #include "table/arena.h"
 #include "table/grace.h"
 
-#define ROOT_BITS   16u
-#define ROOT_SIZE   (1u << ROOT_BITS) /* entries */
-#define NODE_BITS   8u
-#define NODE_SIZE   (1u << NODE_BITS)         /* entries */
-#define ROOT_NODES  (ROOT_SIZE / NODE_SIZE)   /* the root takes the place of the first nodes */
-#define NODES_MAX   (FIB_VALUE_MAX + 1)       /* as many as a child word can number */
-#define NODE_BYTES  (NODE_SIZE * sizeof(uint32_t))
-#define DEPTH_MAX   ((128u - ROOT_BITS) / NODE_BITS) /* nodes below the root on one path */
-#define VALUE_BITS  22u
+#define ROOT_BITS 16u
+#define ROOT_SIZE (1u << ROOT_BITS) /* entries */
+#define NODE_BITS 8u
+#define NODE_SIZE (1u << NODE_BITS)        /* entries */
+#define ROOT_NODES (ROOT_SIZE / NODE_SIZE) /* the root takes the place of the first nodes */
+#define NODES_MAX (FIB_VALUE_MAX + 1)      /* as many as a child word can number */
+#define NODE_BYTES (NODE_SIZE * sizeof(uint32_t))
+#define DEPTH_MAX ((128u - ROOT_BITS) / NODE_BITS) /* nodes below the root on one path */
+#define VALUE_BITS 22u
 
 /* A list of nodes through `meta`. Node 0 is the root's: no node. */
 struct list {

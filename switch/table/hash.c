@@ -10,8 +10,8 @@
 
 static struct hash_buckets *buckets_create(struct hash *hash, size_t count, uint32_t side)
 {
-	struct hash_buckets *buckets =
-		calloc(1, sizeof(*buckets) + count * sizeof(buckets->bucket[0]));
+	struct hash_buckets *buckets = calloc(1, sizeof(*buckets) +
+							 count * sizeof(buckets->bucket[0]));
 
 	if (buckets) {
 		buckets->owner = hash;

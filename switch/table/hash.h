@@ -46,10 +46,10 @@ struct hash {
 	uint64_t seed[2];
 };
 
-int hash_init(struct hash *hash);                                       /* 0 or -errno */
-void hash_fini(struct hash *hash);                                      /* no reader may be left */
+int hash_init(struct hash *hash);  /* 0 or -errno */
+void hash_fini(struct hash *hash); /* no reader may be left */
 void hash_insert(struct hash *hash, struct hash_node *node, uint32_t value);
-void hash_remove(struct hash *hash, struct hash_node *node);            /* must be in */
+void hash_remove(struct hash *hash, struct hash_node *node); /* must be in */
 /* `fresh` takes the place of `old`, which has the same hash value: readers see one or the other. */
 void hash_replace(struct hash *hash, struct hash_node *old, struct hash_node *fresh);
 /* Writer. fn may remove the node it is given, and nothing else. */

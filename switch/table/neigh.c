@@ -128,8 +128,8 @@ int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac
 		return -ENOMEM;
 	}
 	item->node.tag = neigh->generation;
-	item->entry =
-		(struct neigh_entry){.key = *key, .lladdr = mac, .nud = nud, .usable = usable};
+	item->entry = (struct neigh_entry){
+		.key = *key, .lladdr = mac, .nud = nud, .usable = usable};
 	if (!old) {
 		hash_insert(&neigh->hash, &item->node, value);
 		return 0;

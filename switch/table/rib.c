@@ -7,7 +7,7 @@
 
 #include "table/hash.h"
 
-#define HEADS_MIN  256u
+#define HEADS_MIN 256u
 #define ROUTES_MAX (1u << 30)
 
 /* A route, small: there may be millions.  Kept in one array, chained by index; 0 is no route. */
@@ -90,8 +90,8 @@ static uint32_t *chain(const struct rib *rib, const struct prefix *prefix)
 
 	memcpy(w, &prefix->addr, sizeof(w));
 	return &rib->head[hash_mix(hash_mix(w[0] ^ rib->seed[0], w[1] ^ rib->seed[1]) ^ shape,
-				  rib->seed[0]) &
-			 rib->mask];
+				   rib->seed[0]) &
+			  rib->mask];
 }
 
 /* The next candidate of the prefix, from index `at` on; 0 none. */
@@ -702,8 +702,7 @@ int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 	if (count == 0) {
 		return -ENOENT;
 	}
-	if (merged && route->action == NEXTHOP_FORWARD &&
-	    forwarding(rib, &prefix, &route->key)) {
+	if (merged && route->action == NEXTHOP_FORWARD && forwarding(rib, &prefix, &route->key)) {
 		return unmerge(rib, &prefix, route);
 	}
 	if (count == 1 && !rib->route[first].twin && !rib->route[first].doubt) {

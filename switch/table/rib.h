@@ -56,8 +56,8 @@ struct rib_route {
 
 /* How a route joins those of the same key.  The first two are `false` and `true`. */
 enum rib_how {
-	RIB_BESIDE,  /* NLM_F_REPLACE not set, or a dump: one of different content stays beside it */
-	RIB_MERGE,   /* IPv6 siblings (gateway, not from an RA): add the hops to those of the key;
+	RIB_BESIDE, /* NLM_F_REPLACE not set, or a dump: one of different content stays beside it */
+	RIB_MERGE,  /* IPv6 siblings (gateway, not from an RA): add the hops to those of the key;
 		      * the first of a resync starts them anew */
 	RIB_REPLACE, /* NLM_F_REPLACE set: takes the place of the one there is */
 };

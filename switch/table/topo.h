@@ -25,14 +25,14 @@ enum topo_kind {
 };
 
 enum {
-	TOPO_UP = 1u << 0,        /* IFF_UP, and IFF_RUNNING (carrier) */
-	TOPO_L2 = 1u << 1,        /* port: frames may be bridged here by us */
-	TOPO_L3 = 1u << 2,        /* port or bridge: frames may be routed here by us, in or out */
-	TOPO_LEARNING = 1u << 3,  /* bridge port: learning on */
-	TOPO_FORWARD4 = 1u << 4,  /* net.ipv4.conf.X.forwarding */
-	TOPO_FORWARD6 = 1u << 5,  /* net.ipv6.conf.all.forwarding (ip6_forward() asks only that) */
-	TOPO_PARTIAL = 1u << 6,   /* frames may carry unfinished L4 checksums (veth, tun, virtio) */
-	TOPO_BR_NF = 1u << 7,     /* bridge: br_netfilter validates bridged IP headers */
+	TOPO_UP = 1u << 0,       /* IFF_UP, and IFF_RUNNING (carrier) */
+	TOPO_L2 = 1u << 1,       /* port: frames may be bridged here by us */
+	TOPO_L3 = 1u << 2,       /* port or bridge: frames may be routed here by us, in or out */
+	TOPO_LEARNING = 1u << 3, /* bridge port: learning on */
+	TOPO_FORWARD4 = 1u << 4, /* net.ipv4.conf.X.forwarding */
+	TOPO_FORWARD6 = 1u << 5, /* net.ipv6.conf.all.forwarding (ip6_forward() asks only that) */
+	TOPO_PARTIAL = 1u << 6,  /* frames may carry unfinished L4 checksums (veth, tun, virtio) */
+	TOPO_BR_NF = 1u << 7,    /* bridge: br_netfilter validates bridged IP headers */
 };
 
 #define TOPO_NONE (-1)
@@ -43,10 +43,10 @@ struct topo_if {
 	uint8_t rp_filter; /* the larger of conf.all and conf.X: 0 off, 1 strict, 2 loose */
 	uint16_t flags;    /* TOPO_* */
 	int16_t slot;      /* port slot, TOPO_NONE when not a port */
-	int16_t bridge;    /* index in bridge[]: the bridge it is, or is a member of; or TOPO_NONE */
+	int16_t bridge; /* index in bridge[]: the bridge it is, or is a member of; or TOPO_NONE */
 	struct mac mac;
-	uint32_t mtu;      /* IPv4 and L2 MTU, bytes */
-	uint32_t mtu6;     /* IPv6 MTU of the interface, <= mtu */
+	uint32_t mtu;  /* IPv4 and L2 MTU, bytes */
+	uint32_t mtu6; /* IPv6 MTU of the interface, <= mtu */
 	char name[SHUNT_IFNAME_SIZE];
 };
 
