@@ -10,28 +10,28 @@
 #include <linux/types.h>
 #endif
 
-#define STEER_STALE_NS (500ull * 1000 * 1000)   /* a worker that owes an answer for longer hangs */
-#define STEER_CLEAN_NS (1000ull * 1000 * 1000)  /* after a hang, how long frames pass still */
+#define STEER_STALE_NS (500ull * 1000 * 1000)  /* a worker that owes an answer for longer hangs */
+#define STEER_CLEAN_NS (1000ull * 1000 * 1000) /* after a hang, how long frames pass still */
 #define STEER_VERDICTS_MAX 65536
 #define STEER_LOCALS_MAX 65536
 
 /* Why a frame went to the kernel in XDP: name as in `shunt port -s`, and what it means. */
-#define STEER_REASONS(X)                                                                   \
-	X(OFF, "off", "port is in state kernel")                                           \
-	X(NO_SOCKET, "no_socket", "queue has no socket: no daemon, or a queue not taken")  \
-	X(STALE, "stale", "worker did not answer for 500 ms, or is coming back")           \
-	X(MULTICAST, "multicast", "broadcast or multicast: the kernel floods and snoops")  \
-	X(NOT_OURS, "not_ours", "routed port, frame for another MAC")                      \
-	X(BAD_SOURCE, "bad_source", "source MAC is zero or multicast")                     \
-	X(NON_IP, "non_ip", "for us, and not IPv4 or IPv6")                                \
-	X(LOCAL, "local", "for an address of this machine")                                \
-	X(MARTIAN, "martian", "source or destination address that is never forwarded")     \
-	X(TTL, "ttl", "TTL or hop limit of 1 or less")                                     \
-	X(OPTIONS, "options", "IPv4 options, IPv6 hop-by-hop or routing header")           \
-	X(LINK_LOCAL, "link_local", "link-local or multicast IP address")                  \
-	X(TOO_LONG, "too_long", "longer than an XSK frame holds")                          \
-	X(SHORT, "short", "shorter than its headers")                                      \
-	X(VLAN, "vlan", "VLAN tag, in the frame or beside it")                             \
+#define STEER_REASONS(X)                                                                     \
+	X(OFF, "off", "port is in state kernel")                                             \
+	X(NO_SOCKET, "no_socket", "queue has no socket: no daemon, or a queue not taken")    \
+	X(STALE, "stale", "worker did not answer for 500 ms, or is coming back")             \
+	X(MULTICAST, "multicast", "broadcast or multicast: the kernel floods and snoops")    \
+	X(NOT_OURS, "not_ours", "routed port, frame for another MAC")                        \
+	X(BAD_SOURCE, "bad_source", "source MAC is zero or multicast")                       \
+	X(NON_IP, "non_ip", "for us, and not IPv4 or IPv6")                                  \
+	X(LOCAL, "local", "for an address of this machine")                                  \
+	X(MARTIAN, "martian", "source or destination address that is never forwarded")       \
+	X(TTL, "ttl", "TTL or hop limit of 1 or less")                                       \
+	X(OPTIONS, "options", "IPv4 options, IPv6 hop-by-hop or routing header")             \
+	X(LINK_LOCAL, "link_local", "link-local or multicast IP address")                    \
+	X(TOO_LONG, "too_long", "longer than an XSK frame holds")                            \
+	X(SHORT, "short", "shorter than its headers")                                        \
+	X(VLAN, "vlan", "VLAN tag, in the frame or beside it")                               \
 	X(PARTIAL, "partial", "checksum that only the kernel can finish, or several in one") \
 	X(VERDICT, "verdict", "destination known to leave by an interface not ours")
 
@@ -39,7 +39,7 @@ enum steer_reason {
 #define STEER_REASON_ENUM(id, name, meaning) STEER_PASS_##id,
 	STEER_REASONS(STEER_REASON_ENUM)
 #undef STEER_REASON_ENUM
-	STEER_REASON_COUNT
+		STEER_REASON_COUNT
 };
 
 /* One per CPU and port; user space sums them. */
@@ -75,9 +75,9 @@ struct steer_beat {
 #define STEER_PORT_GENERIC (1u << 5) /* consult what the tracing program noted */
 
 struct steer_port {
-	__u32 flags;    /* STEER_PORT_* */
+	__u32 flags; /* STEER_PORT_* */
 	__u32 slot;
-	__u32 max_len;  /* longest frame to redirect, bytes */
+	__u32 max_len;      /* longest frame to redirect, bytes */
 	__u8 router_mac[6]; /* frames for this MAC are "for us": the port's, or its bridge's */
 	__u8 port_mac[6];   /* the port's own; on a bridged port its frames are the kernel's */
 };
@@ -112,7 +112,7 @@ struct steer_verdict {
 };
 
 /* What the tracing program noted of the frame that generic XDP gets next on this CPU. */
-#define STEER_NOTE_SEEN (1u << 0)    /* taken back by steer: a frame without a note is the kernel's */
+#define STEER_NOTE_SEEN (1u << 0) /* taken back by steer: a frame without a note is the kernel's */
 #define STEER_NOTE_TAGGED (1u << 1)  /* VLAN tag beside the frame */
 #define STEER_NOTE_SEVERAL (1u << 2) /* GSO: several frames in one */
 
@@ -120,17 +120,17 @@ struct steer_verdict {
  * through one may be unfinished (the outer header's is then complete), and nothing in the frame
  * shows it; only the skb knows where the field is. From ports with STEER_PORT_PARTIAL such frames
  * are the kernel's. */
-#define STEER_UDP_TUNNELS(X)                                                    \
-	X(1701) /* L2TP, RFC 2661: PPP or Ethernet inside */                    \
-	X(2152) /* GTP-U, 3GPP TS 29.281: IP inside */                          \
-	X(3544) /* Teredo, RFC 4380: IPv6 inside */                             \
-	X(4754) /* GRE-in-UDP, RFC 8086 */                                      \
-	X(4755) /* the same over DTLS: rare enough to be treated alike */       \
-	X(4789) /* VXLAN, RFC 7348 */                                           \
-	X(4790) /* VXLAN-GPE */                                                 \
-	X(6080) /* GUE, draft-ietf-intarea-gue: FOU's usual port */             \
-	X(6081) /* Geneve, RFC 8926 */                                          \
-	X(6635) /* MPLS-in-UDP, RFC 7510: "bareudp" devices */                  \
+#define STEER_UDP_TUNNELS(X)                                              \
+	X(1701) /* L2TP, RFC 2661: PPP or Ethernet inside */              \
+	X(2152) /* GTP-U, 3GPP TS 29.281: IP inside */                    \
+	X(3544) /* Teredo, RFC 4380: IPv6 inside */                       \
+	X(4754) /* GRE-in-UDP, RFC 8086 */                                \
+	X(4755) /* the same over DTLS: rare enough to be treated alike */ \
+	X(4789) /* VXLAN, RFC 7348 */                                     \
+	X(4790) /* VXLAN-GPE */                                           \
+	X(6080) /* GUE, draft-ietf-intarea-gue: FOU's usual port */       \
+	X(6081) /* Geneve, RFC 8926 */                                    \
+	X(6635) /* MPLS-in-UDP, RFC 7510: "bareudp" devices */            \
 	X(8472) /* VXLAN as Linux numbered it first, and still does by default */
 
 #endif

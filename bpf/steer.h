@@ -5,8 +5,8 @@
  * What:    loads bpf/steer.bpf.c once a port, attaches it, fills its maps, reads its counters.
  * Callers: shuntd and switch/io/port on the control thread; the worker only through
  *          `struct steer_beat` words (mapped memory); the punt thread through steer_verdict_*().
- * Owner:   steer_shared owns the maps common to all ports; a steer owns its program, its own maps and
- *          its link.  Destroying a steer (or dying) detaches it, unless its stance is "drop".
+ * Owner:   steer_shared owns the maps common to all ports; a steer owns its program, its own maps
+ *          and its link.  Destroying a steer (or dying) detaches it, unless its stance is "drop".
  * Refuses: see steer_attach().
  *
  * A "drop" program that outlives its daemon keeps its maps: it goes by the last description and the
@@ -42,8 +42,8 @@ struct steer_conf {
 	uint32_t ifindex;
 	unsigned slot;
 	unsigned queues;
-	bool generic; /* XDP_FLAGS_SKB_MODE, else native */
-	bool drop;    /* on_failure "drop": attached by netlink, stays when the process goes */
+	bool generic;   /* XDP_FLAGS_SKB_MODE, else native */
+	bool drop;      /* on_failure "drop": attached by netlink, stays when the process goes */
 	bool vlan_hint; /* load device-bound with the VLAN tag kfunc (native only) */
 };
 
@@ -54,8 +54,8 @@ int steer_open(struct steer **out, struct steer_shared *shared, const struct ste
  * Valid until the next call. */
 const char *steer_error(void);
 /* Attach. -EBUSY another XDP program is there; -EOPNOTSUPP driver has no native XDP; -EINVAL... A
- * program that an earlier daemon's "drop" left behind is replaced: atomically when this one is "drop"
- * too and in the same mode.  Describe the port first: until then a "drop" port drops. */
+ * program that an earlier daemon's "drop" left behind is replaced: atomically when this one is
+ * "drop" too and in the same mode.  Describe the port first: until then a "drop" port drops. */
 int steer_attach(struct steer *steer);
 /* Detach (also a "drop" port, on purpose) without closing: frames go to the kernel from here on. */
 void steer_detach(struct steer *steer);
@@ -74,12 +74,14 @@ int steer_counters(const struct steer *steer, struct steer_counters *out);
 /* Is some other XDP program on the interface (not ours)? 0 no, 1 yes, -errno. */
 int steer_occupied(uint32_t ifindex);
 /* Take a "drop" program left behind by an earlier daemon off the interface (shuntd --release). 0
- * also when there is none of ours, whose program is never touched; -EBUSY held by a living daemon. */
+ * also when there is none of ours, whose program is never touched; -EBUSY held by a living
+ * daemon. */
 int steer_release(uint32_t ifindex);
 
 /* Generic mode sees neither a VLAN tag that is beside the frame nor that a frame is several
  * (GSO): a tracing program on netif_receive_skb tells steer.  0 when it is in place (started once,
- * kept by `shared`), -errno when this kernel cannot: generic ports must then stay with the kernel. */
+ * kept by `shared`), -errno when this kernel cannot: generic ports must then stay with the
+ * kernel. */
 int steer_watch_skb(struct steer_shared *shared);
 
 #endif

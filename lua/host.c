@@ -37,10 +37,10 @@ struct host {
 	int refused_line; /* where memory was last refused */
 };
 
-/* What is left of the libraries.  Out are: everything that reaches outside or compiles (load, dofile,
- * require, print, io, os, debug, package); coroutines and xpcall, whose message handler would run with
- * the count hook off; string patterns, rep and table.move as Lua has them, which can work in C for
- * ever, where no hook runs. */
+/* What is left of the libraries.  Out are: everything that reaches outside or compiles (load,
+ * dofile, require, print, io, os, debug, package); coroutines and xpcall, whose message handler
+ * would run with the count hook off; string patterns, rep and table.move as Lua has them, which can
+ * work in C for ever, where no hook runs. */
 static const char *const base_names[] = {"assert",   "error",  "getmetatable", "ipairs", "next",
 					 "pairs",    "pcall",  "rawequal",     "rawget", "rawlen",
 					 "rawset",   "select", "tonumber",     "type",   "tostring",
@@ -169,8 +169,8 @@ static int safe_setmetatable(lua_State *lua)
 	return 1;
 }
 
-/* A table function over a plain list of bounded length: with __len or __index, or with the odd length
- * Lua may find in a list with holes, one call could go on for ever. */
+/* A table function over a plain list of bounded length: with __len or __index, or with the odd
+ * length Lua may find in a list with holes, one call could go on for ever. */
 static int safe_list(lua_State *lua)
 {
 	luaL_checktype(lua, 1, LUA_TTABLE);

@@ -32,8 +32,8 @@ static const struct luaL_Reg verb_table[] = {{"port", verb_port},
 					     {"netfilter", verb_netfilter},
 					     {NULL, NULL}};
 
-/* A slip of the finger: one letter too many, missing, wrong or swapped is 1, a missing or surplus end
- * its length; 3 is anything worse. */
+/* A slip of the finger: one letter too many, missing, wrong or swapped is 1, a missing or surplus
+ * end its length; 3 is anything worse. */
 static unsigned slips(const char *a, const char *b)
 {
 	unsigned best, other;

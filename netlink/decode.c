@@ -208,7 +208,8 @@ static uint32_t digest(uint32_t sum, const void *data, size_t size)
 	return sum;
 }
 
-/* What else the kernel tells two routes of one key apart by: fib_find_info(), rt6_duplicate_nexthop(). */
+/* What else the kernel tells two routes of one key apart by: fib_find_info(),
+ * rt6_duplicate_nexthop(). */
 static bool attr_tells_apart(uint16_t type)
 {
 	return type == RTA_PREFSRC || type == RTA_NH_ID || type == RTA_METRICS || type == RTA_SRC ||

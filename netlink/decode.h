@@ -2,7 +2,8 @@
 /*
  * decode: rtnetlink and nfnetlink messages to plain structs.
  *
- * What:    pure functions from the bytes after the nlmsghdr to a value.  No tables, no system calls.
+ * What:    pure functions from the bytes after the nlmsghdr to a value.  No tables, no system
+ *          calls.
  * Callers: netlink/mirror and netlink/guard; tests and the fuzzer.
  * Thread:  any.
  * Owner:   the caller's struct is filled; nothing points into the message.
@@ -24,8 +25,7 @@ struct nl_bridge_port {
 	bool present;
 	uint8_t state; /* BR_STATE_* */
 	bool learning, flood;
-	uint16_t
-		odd; /* first IFLA_BRPORT_* that changes forwarding in a way not implemented; 0 none */
+	uint16_t odd; /* first IFLA_BRPORT_* that forwards in a way not implemented; 0 none */
 };
 
 struct nl_bridge {

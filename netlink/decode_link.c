@@ -27,7 +27,8 @@ enum {
 #define USER_HZ 100u /* of clock_t values in netlink */
 
 /* Attributes of a bridge port that say nothing of where unicast goes: counters, STP's own, and the
- * handling of multicast and broadcast, which the kernel does.  STP's result arrives as the state. */
+ * handling of multicast and broadcast, which the kernel does.  STP's result arrives as the
+ * state. */
 static bool port_attr_harmless(uint16_t type)
 {
 	switch (type) {

@@ -12,11 +12,11 @@
 #include <stdint.h>
 
 struct ethtool_info {
-	char driver[32];       /* ETHTOOL_GDRVINFO; "" unknown */
-	unsigned rx_queues;    /* rx + combined channels; 0 unknown (assume 1) */
-	bool rx_vlan_strip;    /* rx-vlan-hw-parse is active */
-	bool vlan_hint;        /* netdev family: the driver shows a stripped tag to XDP */
-	bool xdp_known;        /* netdev family answered: the next three are facts */
+	char driver[32];    /* ETHTOOL_GDRVINFO; "" unknown */
+	unsigned rx_queues; /* rx + combined channels; 0 unknown (assume 1) */
+	bool rx_vlan_strip; /* rx-vlan-hw-parse is active */
+	bool vlan_hint;     /* netdev family: the driver shows a stripped tag to XDP */
+	bool xdp_known;     /* netdev family answered: the next three are facts */
 	bool xdp_basic, xdp_redirect, xdp_zerocopy;
 };
 

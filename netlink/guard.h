@@ -2,16 +2,17 @@
 /*
  * guard: what must not be bypassed: netfilter, traffic control, BPF on tc, IPsec.
  *
- * What:    looks for everything on the kernel's way of a forwarded frame that the fast path does not
- *          do, and says what it found in a few words each, for all of routing, all of bridging, or
- *          one interface.  What hooks only the machine's own traffic (input, output) is no obstacle.
+ * What:    looks for everything on the kernel's way of a forwarded frame that the fast path does
+ *          not do, and says what it found in a few words each, for all of routing, all of bridging,
+ *          or one interface.  What hooks only the machine's own traffic (input, output) is no
+ *          obstacle.
  * Callers: netlink/mirror.
  * Thread:  control.
  * Owner:   its own sockets; the strings it answers live until the next call that can change them.
  * Full:    more interfaces watched, or more devices in nftables chains, than it can list: it then
  *          finds an obstacle on every interface.
- * Refuses: to be sure of what it cannot read: a source that answers with an error is an obstacle; one
- *          that this kernel does not have is none.
+ * Refuses: to be sure of what it cannot read: a source that answers with an error is an obstacle;
+ *          one that this kernel does not have is none.
  *
  * nftables notifies; the rest does not and is looked at in every guard_poll().
  */

@@ -55,8 +55,8 @@ static bool rules_obstacle(const struct mirror *mirror, char *reason)
 	return false;
 }
 
-/* Devices that take frames off another before IP sees them there (their rx_handler), by address or by
- * content, and so that steer cannot tell. */
+/* Devices that take frames off another before IP sees them there (their rx_handler), by address or
+ * by content, and so that steer cannot tell. */
 static bool upper_obstacle(const struct mirror *mirror, const struct link *link, char *reason)
 {
 	static const char *const kinds[] = {"ipvlan", "ipvtap", "macsec"};

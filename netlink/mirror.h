@@ -9,12 +9,13 @@
  * Callers: shuntd's event loop.
  * Thread:  control only; the tables' one writer.
  * Owner:   the caller's tables are written; the mirror owns its sockets.
- * Full:    a table at its limit: the object's destinations go to the kernel, the mirror says so once.
+ * Full:    a table at its limit: the object's destinations go to the kernel, the mirror says so
+ *          once.
  * Refuses: never the process's end: a message it cannot read is counted and skipped.
  *
  * Sure, or kernel: what is not understood (VLAN filtering, VRF, rules beyond the default three, a
- * netfilter or tc hook that could touch forwarded frames, ...) takes TOPO_L2 and/or TOPO_L3 from the
- * interfaces it concerns and leaves the reason in struct mirror_port.
+ * netfilter or tc hook that could touch forwarded frames, ...) takes TOPO_L2 and/or TOPO_L3 from
+ * the interfaces it concerns and leaves the reason in struct mirror_port.
  */
 #ifndef SHUNT_NETLINK_MIRROR_H
 #define SHUNT_NETLINK_MIRROR_H
@@ -36,7 +37,7 @@ struct mirror_port {
 	struct mac mac;
 	struct mac router_mac; /* the MAC whose frames are "for us": own, or the bridge's */
 	uint32_t mtu;
-	bool l2, l3;      /* as TOPO_L2 and TOPO_L3 */
+	bool l2, l3; /* as TOPO_L2 and TOPO_L3 */
 };
 
 struct mirror_ops {
@@ -49,8 +50,8 @@ struct mirror_ops {
 struct mirror_conf {
 	const char *const *ports; /* interface names by slot */
 	unsigned port_count;
-	const bool *partial;      /* by slot, may be NULL until mirror_set_partial() */
-	bool netfilter_bypass;    /* netfilter "bypass": hooks do not make a port `kernel` */
+	const bool *partial;   /* by slot, may be NULL until mirror_set_partial() */
+	bool netfilter_bypass; /* netfilter "bypass": hooks do not make a port `kernel` */
 };
 
 struct mirror_stats {

@@ -2,8 +2,9 @@
 /*
  * attr: netlink attributes read with their lengths checked.  For decode*.c only.
  *
- * Not "attr.h": libnl has a netlink/attr.h, which this would hide.  A getter leaves its target alone when the attribute is shorter than the type; a longer one is cut,
- * as the kernel may grow a struct at its end.
+ * Not "attr.h": libnl has a netlink/attr.h, which this would hide.  A getter leaves its target
+ * alone when the attribute is shorter than the type; a longer one is cut, as the kernel may grow a
+ * struct at its end.
  */
 #ifndef SHUNT_NETLINK_NLATTR_H
 #define SHUNT_NETLINK_NLATTR_H

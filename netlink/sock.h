@@ -3,7 +3,8 @@
  * sock: a netlink socket that asks, dumps and listens, over libmnl.
  *
  * What:    one socket with its receive buffer.  A dump that the kernel marks as interrupted
- *          (NLM_F_DUMP_INTR) ends in -EINTR: it was not a consistent picture and is to be asked again.
+ *          (NLM_F_DUMP_INTR) ends in -EINTR: it was not a consistent picture and is to be asked
+ *          again.
  * Callers: netlink/ only.
  * Thread:  the caller's, one at a time.
  * Owner:   nlsock_close() frees it.  Messages are valid inside the callback only.

@@ -21,7 +21,8 @@
 /* Scans take at most this part of the control thread's time: 1 / (1 + SCAN_REST). */
 #define SCAN_REST 4
 #define RETRY_MS 1000
-/* Datagrams (of 32 KiB) of a dump that one slice takes in: some 3,000 routes, a few milliseconds. */
+/* Datagrams (of 32 KiB) of a dump that one slice takes in: some 3,000 routes, a few
+ * milliseconds. */
 #define SLICE_BUDGET 8
 
 static void arm(struct mirror *mirror)

@@ -349,8 +349,8 @@ static void run(struct daemon *d)
 	}
 }
 
-/* Everything that exists, in reverse; what does not exist is NULL. The ports first: from then on the
- * kernel forwards. */
+/* Everything that exists, in reverse; what does not exist is NULL. The ports first: from then on
+ * the kernel forwards. */
 static void stop(struct daemon *d)
 {
 	ports_close(d->ports);

@@ -27,8 +27,8 @@
 #include "io/xsk.h"
 #include "io_ledger.h"
 
-#define NET_MAGIC  0x73687564u /* in the payload: a frame of ours */
-#define NET_HEADER 42u         /* Ethernet, IPv4, UDP */
+#define NET_MAGIC 0x73687564u /* in the payload: a frame of ours */
+#define NET_HEADER 42u        /* Ethernet, IPv4, UDP */
 #define NET_QUEUES 2u
 
 struct net_port {

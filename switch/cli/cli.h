@@ -3,7 +3,8 @@
  * cli: what the files of the `shunt` command share.
  *
  * What:    counters are read from the stats segment, tables are asked for over the control socket.
- *          Data goes to stdout, messages to stderr; a function that returns int returns the exit code.
+ *          Data goes to stdout, messages to stderr; a function that returns int returns the exit
+ *          code.
  * Callers: main.c runs one object's function and ends.
  * Thread:  the only one. Owner: nothing outlives the process.
  * Refuses: what it does not know, with exit code 2 and what there is.

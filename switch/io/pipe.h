@@ -2,8 +2,8 @@
 /*
  * pipe: a kernel-free port: an xsk whose rings are plain memory, and the kernel's side of them.
  *
- * What:    the same struct xsk and the same code of xsk.c, driven by a test or a benchmark instead of
- *          by a socket, so that full, empty, late and never can all be had at will.
+ * What:    the same struct xsk and the same code of xsk.c, driven by a test or a benchmark instead
+ *          of by a socket, so that full, empty, late and never can all be had at will.
  * Callers: tests/unit, tests/bench, tests/fuzz, later `shunt replay`.
  * Thread:  the caller's.
  * Owner:   pipe_destroy() frees it; the umem must outlive it.

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#define FRAMES_MAX   (1u << 22) /* 8 GiB */
-#define HUGE_SIZE    (2u << 20) /* bytes of a huge page */
-#define CENSUS_TRIES 1000       /* a writer needs less than a microsecond */
+#define FRAMES_MAX (1u << 22) /* 8 GiB */
+#define HUGE_SIZE (2u << 20)  /* bytes of a huge page */
+#define CENSUS_TRIES 1000     /* a writer needs less than a microsecond */
 
 /* Huge pages if there are enough: a mapping of them is reserved whole, so that touching it later
  * cannot fail. */

@@ -3,13 +3,14 @@
  * umem: the one region all frames live in, and the ledger that says who has each.
  *
  * What:    a region of FRAME_SIZE chunks (huge pages if there are any, ordinary ones otherwise), an
- *          owner entry for each, and the free list.  The region is registered as one kernel UMEM per
- *          port (xsk.c), so an offset is valid in every port's rings.
+ *          owner entry for each, and the free list.  The region is registered as one kernel UMEM
+ *          per port (xsk.c), so an offset is valid in every port's rings.
  * Callers: io/xsk and io/pipe move frames to and from the kernel; run/worker takes and gives.
  * Thread:  create/destroy by control; all else by the one worker that owns the ledger.
  *          umem_census_read() by anyone.
- * Owner:   a frame has one role at a time.  `take` and `give` move it; what is not expected (a frame
- *          the kernel gives back that it did not have) is counted and quarantined: left where it is.
+ * Owner:   a frame has one role at a time.  `take` and `give` move it; what is not expected (a
+ *          frame the kernel gives back that it did not have) is counted and quarantined: left where
+ *          it is.
  * Full:    umem_take() returns fewer frames than asked for.
  * Refuses: a region that cannot be mapped (-ENOMEM), frame counts of 0 or over 2^22 (-EINVAL).
  *
@@ -27,7 +28,7 @@
 
 #define FRAME_SHIFT 11u
 #define FRAME_SIZE (1u << FRAME_SHIFT) /* bytes; the smallest chunk XDP_UMEM_REG takes */
-#define FRAME_HEADROOM 256u            /* XDP_PACKET_HEADROOM: where the kernel puts a frame's start */
+#define FRAME_HEADROOM 256u /* XDP_PACKET_HEADROOM: where the kernel puts a frame's start */
 #define FRAME_ROOM (FRAME_SIZE - FRAME_HEADROOM) /* 1792: the longest frame a chunk holds */
 
 typedef uint32_t frame_id; /* chunk number: offset >> FRAME_SHIFT */

@@ -24,7 +24,7 @@
 #define UMEM_SOCKETS_MAX 8192u /* twice what SHUNT_PORTS_MAX * SHUNT_QUEUES_MAX needs */
 #define UMEM_SOCKET_NONE 0u    /* ids start at 1 */
 
-#define likely(x)   __builtin_expect(!!(x), 1)
+#define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 /* Checks of our own callers that cost too much for every frame: on in sanitizer builds. */
@@ -65,11 +65,11 @@ static inline uint64_t frame_word(enum frame_role role, uint16_t socket, uint8_t
 }
 
 /* The stations of a frame with one destination. */
-#define WORD_POOL   frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0)
-#define WORD_HELD   frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0)
+#define WORD_POOL frame_word(FRAME_POOL, UMEM_SOCKET_NONE, 0, 0)
+#define WORD_HELD frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 0, 0)
 #define WORD_STAGED frame_word(FRAME_WORKER, UMEM_SOCKET_NONE, 1, 0)
-#define WORD_LEFT   frame_word(FRAME_PENDING, UMEM_SOCKET_NONE, 1, 0)
-#define WORD_SENT   frame_word(FRAME_KERNEL_TX, UMEM_SOCKET_NONE, 0, 1)
+#define WORD_LEFT frame_word(FRAME_PENDING, UMEM_SOCKET_NONE, 1, 0)
+#define WORD_SENT frame_word(FRAME_KERNEL_TX, UMEM_SOCKET_NONE, 0, 1)
 
 struct umem {
 	uint8_t *base;

@@ -3,13 +3,13 @@
  * xsk: one AF_XDP socket: a (port, queue) with its four rings.  START HERE for frame ownership.
  *
  * Who owns a frame at each ring:
- *   fill        ours until xsk_refill() publishes it, then the kernel's          pool -> kernel_rx
- *   rx          the kernel's until xsk_receive() takes it                        kernel_rx -> worker
- *   stage       ours: staged by xsk_stage(), waiting for room in the TX ring     worker -> pending
+ *   fill        ours until xsk_refill() publishes it, then the kernel's        pool -> kernel_rx
+ *   rx          the kernel's until xsk_receive() takes it                      kernel_rx -> worker
+ *   stage       ours: staged by xsk_stage(), waiting for room in the TX ring   worker -> pending
  *   tx          ours until xsk_flush() publishes it, then the kernel's: READ-ONLY for all
- *                                                                                pending -> kernel_tx
+ *                                                                              pending -> kernel_tx
  *   completion  the kernel's until xsk_complete() takes it: one reference less,
- *               at the last the frame is free                                    kernel_tx -> pool
+ *               at the last the frame is free                                  kernel_tx -> pool
  * One frame may be staged on many sockets (a flood): each stage is a reference, each completion or
  * tx_full gives one back.  A completion is matched by chunk, against this socket's own record of
  * what it has out; one that was not out is counted and quarantined.
@@ -41,19 +41,20 @@ struct xsk_port;
 
 struct xsk_port_conf {
 	const char *ifname;
-	unsigned queues;       /* 1..SHUNT_QUEUES_MAX */
-	enum xsk_mode mode;    /* ZEROCOPY, COPY or GENERIC: not AUTO, the caller falls back */
-	unsigned ring_size;    /* entries of each of the four rings; a power of two */
-	unsigned rx_frames;    /* frames kept with the kernel for receiving, a queue; <= ring_size */
+	unsigned queues;    /* 1..SHUNT_QUEUES_MAX */
+	enum xsk_mode mode; /* ZEROCOPY, COPY or GENERIC: not AUTO, the caller falls back */
+	unsigned ring_size; /* entries of each of the four rings; a power of two */
+	unsigned rx_frames; /* frames kept with the kernel for receiving, a queue; <= ring_size */
 	unsigned stage_frames; /* cap of frames waiting for a full TX ring, a queue; a burst in the
 				* making (SHUNT_BURST) comes on top */
 };
 
 /* Control thread.  Registers the region as a UMEM for this port and binds all its queues; on any
- * failure everything is closed again (libxdp: after a failed first create the xsk_umem must go too).
- * EBUSY is tried again for up to 1 s (teardown in the kernel is deferred).
+ * failure everything is closed again (libxdp: after a failed first create the xsk_umem must go
+ * too). EBUSY is tried again for up to 1 s (teardown in the kernel is deferred).
  * 0; -EINVAL bad configuration; -EOPNOTSUPP mode not available here; -EBUSY queue bound by another
- * process; -ENODEV; -ENETDOWN (some drivers; a veth opens while down); -ENOMEM; -EPERM; -EAFNOSUPPORT no AF_XDP in the kernel. */
+ * process; -ENODEV; -ENETDOWN (some drivers; a veth opens while down); -ENOMEM; -EPERM;
+ * -EAFNOSUPPORT no AF_XDP in the kernel. */
 int xsk_port_open(struct xsk_port **out, struct umem *umem, const struct xsk_port_conf *conf);
 /* Control thread, after the worker has let go (xsk_detach() on every queue). Closes the sockets.
  * The frames stay in limbo until the worker calls xsk_port_reap(). */
@@ -65,7 +66,7 @@ void xsk_port_free(struct xsk_port *port);
 
 unsigned xsk_port_queues(const struct xsk_port *port);
 struct xsk *xsk_port_queue(struct xsk_port *port, unsigned queue);
-int xsk_fd(const struct xsk *xsk); /* -1 for a pipe */
+int xsk_fd(const struct xsk *xsk);        /* -1 for a pipe */
 bool xsk_zerocopy(const struct xsk *xsk); /* asked of the kernel by XDP_OPTIONS */
 
 /* Worker side. ------------------------------------------------------------------------------ */
@@ -75,7 +76,8 @@ unsigned xsk_receive(struct xsk *xsk, struct xsk_frame *frames, unsigned max);
 /* Is something on the RX ring now? */
 bool xsk_rx_ready(const struct xsk *xsk);
 /* Stage `frame` for this socket: adds a reference. 0 or -ENOSPC (no reference added). The frame's
- * data and len are as they shall go out; both must lie inside the chunk. Once a socket and frame. */
+ * data and len are as they shall go out; both must lie inside the chunk. Once a socket and
+ * frame. */
 int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame);
 /* The worker is done with a frame it staged zero or more times: frees it when nobody holds it. */
 void xsk_release(struct umem *umem, frame_id id);

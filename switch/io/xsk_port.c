@@ -24,7 +24,7 @@
 #endif
 
 /* The kernel takes the last socket off a queue some time after its close(). */
-#define BUSY_NS       (1000ll * 1000 * 1000)
+#define BUSY_NS (1000ll * 1000 * 1000)
 #define BUSY_RETRY_NS (10ll * 1000 * 1000)
 
 /* Copy mode charges an skb's truesize for each frame in flight to the socket. */

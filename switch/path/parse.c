@@ -78,7 +78,8 @@ static void finish(uint8_t *l4, unsigned l4_size, unsigned proto, const uint8_t 
 	if (field != checksum_fold(pseudo)) {
 		return;
 	}
-	/* The field holds the pseudo-header's sum: summing the segment with it in place covers both. */
+	/* The field holds the pseudo-header's sum: summing the segment with it in place covers
+	 * both. */
 	check = (uint16_t)~checksum_fold(checksum_add(0, l4, l4_size));
 	if (!check && proto == PROTO_UDP) {
 		check = 0xffff;

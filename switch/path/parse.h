@@ -37,11 +37,12 @@ enum parse_result parse_ipv4(const struct xsk_frame *frame, unsigned *size);
 enum parse_result parse_ipv6(const struct xsk_frame *frame, unsigned *size);
 
 /*
- * A frame from a local stack (veth, tap, virtio) may carry in its TCP or UDP checksum field only the
- * sum of the pseudo-header, the rest being left to hardware (CHECKSUM_PARTIAL, kernel
+ * A frame from a local stack (veth, tap, virtio) may carry in its TCP or UDP checksum field only
+ * the sum of the pseudo-header, the rest being left to hardware (CHECKSUM_PARTIAL, kernel
  * include/linux/skbuff.h).  When the field holds just that, write the finished checksum.  A frame
  * whose right checksum happens to have that value comes out unchanged.  Anything that is not
- * unfragmented TCP or UDP over a plain header is left alone: steer passes what else could be partial.
+ * unfragmented TCP or UDP over a plain header is left alone: steer passes what else could be
+ * partial.
  */
 void parse_finish_checksum(struct xsk_frame *frame);
 

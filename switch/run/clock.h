@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * clock: the time that workers stamp and steer compares: CLOCK_MONOTONIC_COARSE, in nanoseconds, the
- * same as the kernel's bpf_ktime_get_coarse_ns().  Read from the vDSO: no system call, any thread.
+ * clock: the time that workers stamp and steer compares: CLOCK_MONOTONIC_COARSE, in nanoseconds,
+ * the same as the kernel's bpf_ktime_get_coarse_ns().  Read from the vDSO: no system call, any
+ * thread.
  */
 #ifndef SHUNT_RUN_CLOCK_H
 #define SHUNT_RUN_CLOCK_H

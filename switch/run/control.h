@@ -9,8 +9,8 @@
  * Callers: shuntd's event loop.
  * Thread:  control.
  * Owner:   clients and their answers are ours; handlers only append to the answer.
- * Full:    more than 32 clients at once are closed unanswered, unless one of the 32 has not moved for
- *          10 s: it loses its place.
+ * Full:    more than 32 clients at once are closed unanswered, unless one of the 32 has not moved
+ *          for 10 s: it loses its place.
  * Refuses: unknown objects ("!unknown object: X"), lines over 4 KiB.
  */
 #ifndef SHUNT_RUN_CONTROL_H

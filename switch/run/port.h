@@ -2,8 +2,9 @@
 /*
  * port: the life of the configured ports: taken, lost, found again, given back.
  *
- * What:    for each port: which driver, which XDP mode, load and attach steer, bind all queues, tell
- *          the worker; and all that in reverse.  Follows what the mirror says of the interface.
+ * What:    for each port: which driver, which XDP mode, load and attach steer, bind all queues,
+ *          tell the worker; and all that in reverse.  Follows what the mirror says of the
+ *          interface.
  * Callers: shuntd.
  * Thread:  control.
  * Owner:   ports own their steer and sockets; the worker has the queues between worker_add() and

@@ -23,8 +23,8 @@
 	1500000000ull /* a cached verdict: 1 to 2 s, so that a new route soon counts */
 
 /*
- * The police (RFC 2697's single bucket): what the kernel answers or resolves costs it more than what
- * it only forwards, and an attacker chooses it; so the classes have a bucket each.
+ * The police (RFC 2697's single bucket): what the kernel answers or resolves costs it more than
+ * what it only forwards, and an attacker chooses it; so the classes have a bucket each.
  */
 enum punt_class { CLASS_TRANSIT, CLASS_ANSWER, CLASS_COUNT };
 
@@ -83,7 +83,7 @@ static bool police_allows(struct bucket *bucket, enum punt_class class, uint64_t
 
 	bucket->filled_ns = now_ns;
 	bucket->credit = passed_ns > SECOND_NS ? full
-					    : bucket->credit + passed_ns * police[class].rate;
+					       : bucket->credit + passed_ns * police[class].rate;
 	if (bucket->credit > full) {
 		bucket->credit = full;
 	}

@@ -9,8 +9,8 @@
  * Full:    spsc_push() returns false; nothing waits.
  * Refuses: sizes that are not powers of two (-EINVAL).
  *
- * Memory order: the producer's store of `head` releases the element, the consumer's load acquires it;
- * the same the other way round with `tail` for the element's room.
+ * Memory order: the producer's store of `head` releases the element, the consumer's load acquires
+ * it; the same the other way round with `tail` for the element's room.
  */
 #ifndef SHUNT_RUN_SPSC_H
 #define SHUNT_RUN_SPSC_H

@@ -2,8 +2,9 @@
 /*
  * stats: the counters, as one file in shared memory that anyone in the group may map read-only.
  *
- * What:    RUNDIR/stats. One writer a field: workers their own set, the punt thread its own, control
- *          the rest.  Readers see each 64-bit word whole (relaxed atomics), sums are theirs to make.
+ * What:    RUNDIR/stats. One writer a field: workers their own set, the punt thread its own,
+ *          control the rest.  Readers see each 64-bit word whole (relaxed atomics), sums are theirs
+ *          to make.
  * Callers: run/worker, run/punt, shuntd (writers); cli (reader).
  * Owner:   shuntd creates and unlinks; a reader's map stays valid after that.
  * Refuses: a reader refuses another magic, version or size (-EPROTO).
@@ -15,10 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shared.h"
 #include "io/umem.h"
 #include "limits.h"
 #include "path/reason.h"
+#include "shared.h"
 
 #define STATS_MAGIC 0x73746e7568730001ull /* "\1 shunts", version in the low half */
 
@@ -30,7 +31,7 @@ struct stats_port_worker {
 	uint64_t tx_packets, tx_bytes; /* put on TX rings */
 	uint64_t flooded;              /* frames received here that were flooded */
 	uint64_t punted[PUNT_REASON_COUNT];
-	uint64_t drops[DROP_REASON_COUNT]; /* on the ingress port; tx_full and tx_gone on the egress */
+	uint64_t drops[DROP_REASON_COUNT]; /* on the ingress port; tx_*: on the egress */
 	uint64_t learns;                   /* learn events sent */
 	uint64_t pad[1];
 } __attribute__((aligned(64)));
@@ -60,7 +61,7 @@ struct stats_worker {
 
 struct stats {
 	uint64_t magic;
-	uint64_t size; /* sizeof(struct stats) */
+	uint64_t size;       /* sizeof(struct stats) */
 	uint64_t started_ns; /* CLOCK_MONOTONIC */
 	uint32_t pid, workers;
 	char version[32];

@@ -4,8 +4,8 @@
  * not.
  *
  * The consumer says that it is about to sleep, looks at its queue once more, and only then waits on
- * the eventfd; the producer publishes, then asks whether anyone sleeps.  Both steps are sequentially
- * consistent, so one of the two sees the other.
+ * the eventfd; the producer publishes, then asks whether anyone sleeps.  Both steps are
+ * sequentially consistent, so one of the two sees the other.
  */
 #ifndef SHUNT_RUN_WAKE_H
 #define SHUNT_RUN_WAKE_H

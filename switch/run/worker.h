@@ -2,9 +2,9 @@
 /*
  * worker: the thread that moves frames.
  *
- * What:    takes a burst off each RX ring, asks path/forward for a verdict on each frame, carries it
- *          out, publishes each TX ring once, gives completed frames back, refills, quiesces.  Polls
- *          while there is work and some 50 us longer, then sleeps in poll().
+ * What:    takes a burst off each RX ring, asks path/forward for a verdict on each frame, carries
+ *          it out, publishes each TX ring once, gives completed frames back, refills, quiesces.
+ *          Polls while there is work and some 50 us longer, then sleeps in poll().
  * Callers: shuntd and run/port on the control thread, by commands; tests and benchmarks drive
  *          worker_burst() themselves, without a thread.
  * Thread:  as said at each call.  Commands and events are queues between control and worker.
@@ -14,8 +14,8 @@
  * Refuses: more commands in flight than the queue holds (-EAGAIN).
  *
  * Hang: steer notes when a queue's first unanswered frame was redirected (bpf/shared.h).  When the
- * worker comes to a queue that waited longer than STEER_STALE_NS the kernel has long forwarded newer
- * frames, so what is on the RX ring is thrown away as stale and the queue rests for a second.
+ * worker comes to a queue that waited longer than STEER_STALE_NS the kernel has long forwarded
+ * newer frames, so what is on the RX ring is thrown away as stale and the queue rests for a second.
  */
 #ifndef SHUNT_RUN_WORKER_H
 #define SHUNT_RUN_WORKER_H
@@ -39,8 +39,8 @@ struct worker_conf {
 
 enum worker_event_kind {
 	WORKER_LEARN,   /* slot, mac: seen as a source where the FDB does not have it */
-	WORKER_DRAINED, /* slot: nothing of the port is touched any more; its sockets may be closed */
-	WORKER_REAPED, /* port: its frames are out of limbo; it may be freed */
+	WORKER_DRAINED, /* slot: nothing of the port is touched any more; sockets may be closed */
+	WORKER_REAPED,  /* port: its frames are out of limbo; it may be freed */
 };
 
 struct worker_event {

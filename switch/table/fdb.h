@@ -31,8 +31,7 @@ struct fdb_entry {
 	uint32_t ifindex; /* member the MAC is behind; the bridge itself for its own */
 	int16_t slot;     /* its port slot, or TOPO_NONE */
 	uint8_t state;    /* enum fdb_state */
-	uint32_t
-		used_s; /* coarse seconds when last seen as a source; relaxed atomic, racy by design */
+	uint32_t used_s;  /* coarse seconds when last seen as a source; atomic, racy by design */
 };
 
 struct fdb;

@@ -50,7 +50,8 @@ size_t fib_memory(const struct fib *fib);
 /* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */
 static inline uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be)
 {
-	/* acquire: pairs with the release that published a node, whose entries were written before */
+	/* acquire: pairs with the release that published a node, whose entries were written
+	 * before */
 	const uint32_t *words = __atomic_load_n(&fib->words, __ATOMIC_ACQUIRE);
 	uint32_t at = (uint32_t)addr_be[0] << 8 | addr_be[1];
 	uint32_t word = __atomic_load_n(&words[at], __ATOMIC_ACQUIRE);

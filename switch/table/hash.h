@@ -5,9 +5,9 @@
  * What:    each node has two next pointers, and a bucket array says which of them its chains use.
  *          To grow, the writer links every node into a new array by the other pointer and then
  *          publishes that array: a reader walks whole chains of one array or of the other, so an
- *          entry that is in the table throughout is always found.  The pointers left behind are used
- *          for the next growth, which is put off until the readers of the old array are gone: chains
- *          get longer meanwhile, nobody waits.
+ *          entry that is in the table throughout is always found.  The pointers left behind are
+ *          used for the next growth, which is put off until the readers of the old array are gone:
+ *          chains get longer meanwhile, nobody waits.
  * Callers: fdb, neigh (RCU readers); nexthop (its own writer only).
  * Thread:  the writer is one thread registered with liburcu-qsbr, and online; readers are inside
  *          their read side from hash_buckets() to the last use of a node.

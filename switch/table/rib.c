@@ -504,7 +504,8 @@ static int merge(struct rib *rib, const struct prefix *prefix, uint32_t at,
 			continue;
 		}
 		if (all.count == NEXTHOP_HOPS_MAX) {
-			/* More than we can hold: the kernel's, and which hop goes we cannot follow. */
+			/* More than we can hold: the kernel's, and which hop goes we cannot
+			 * follow. */
 			doubt_key(rib, prefix, &route->key);
 			return 0;
 		}

@@ -46,10 +46,10 @@ struct rib_route {
 	uint8_t type;   /* RTN_* as the kernel said, for `shunt route` */
 	uint8_t action; /* enum nexthop_action decided by the decoder */
 	uint8_t count;
-	/* Not 0: a digest of what else the kernel tells routes of one key apart by (protocol, scope,
-	 * preferred source, nexthop id, metrics).  Then a second rib_set() with the same content is
-	 * the same route told twice.  0, not known: it may be a twin, and deleting one of them leaves
-	 * the prefix in doubt. */
+	/* Not 0: a digest of what else the kernel tells routes of one key apart by (protocol,
+	 * scope, preferred source, nexthop id, metrics).  Then a second rib_set() with the same
+	 * content is the same route told twice.  0, not known: it may be a twin, and deleting one
+	 * of them leaves the prefix in doubt. */
 	uint32_t origin;
 	struct hop hop[NEXTHOP_HOPS_MAX];
 };
@@ -68,8 +68,8 @@ int rib_create(struct rib **out, size_t limit);
 void rib_destroy(struct rib *rib);
 /* Add, merge or replace. 0, -EINVAL; -ENOSPC, -ENOMEM: see "Full", it is the kernel's now. */
 int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how);
-/* Remove by key. With count > 0 and `merge` only those hops are taken out (IPv6), and the route goes
- * with its last. 0 or -ENOENT. */
+/* Remove by key. With count > 0 and `merge` only those hops are taken out (IPv6), and the route
+ * goes with its last. 0 or -ENOENT. */
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merge);
 /* Mark and sweep; begin again when a dump was interrupted and is asked anew. */
 void rib_resync_begin(struct rib *rib, enum ip_family family);

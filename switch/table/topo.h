@@ -53,7 +53,8 @@ struct topo_if {
 struct topo_bridge {
 	uint32_t ifindex;
 	const struct topo_if *self; /* the bridge's own interface */
-	/* Ports that an unknown unicast is flooded to, by slot; the ingress port is not taken out. */
+	/* Ports that an unknown unicast is flooded to, by slot; the ingress port is not taken
+	 * out. */
 	uint64_t flood_slots;
 	/* True when flood_slots is every target the kernel would flood to: no member that is not a
 	 * fast port, bridge not promiscuous.  False: the kernel floods. */

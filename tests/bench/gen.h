@@ -20,9 +20,9 @@ struct gen_stream {
 	__u32 daddr;
 	__u32 daddrs; /* destination addresses: daddr + (0..daddrs-1 << dshift), random order */
 	__u32 dshift;
-	__u32 flows;  /* UDP source ports */
-	__u32 ip_sum; /* ones' complement sum of the IPv4 header's words that never change */
-	__u32 udp_sum; /* the same for pseudo-header, UDP header and payload, addresses and port out */
+	__u32 flows;   /* UDP source ports */
+	__u32 ip_sum;  /* ones' complement sum of the IPv4 header's words that never change */
+	__u32 udp_sum; /* the same for pseudo-header, UDP header, payload, but addresses and port */
 };
 
 #define GEN_SPORT 1024u

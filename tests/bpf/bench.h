@@ -2,8 +2,8 @@
 /*
  * bench: steer under BPF_PROG_TEST_RUN: frames to give it, and that one counter moved.
  *
- * The socket in the map is not bound: the tests assert the decision, not the delivery. A device-bound
- * program refuses BPF_PROG_TEST_RUN; test_steer_attach sends it real frames.
+ * The socket in the map is not bound: the tests assert the decision, not the delivery. A
+ * device-bound program refuses BPF_PROG_TEST_RUN; test_steer_attach sends it real frames.
  */
 #ifndef SHUNT_TESTS_BPF_BENCH_H
 #define SHUNT_TESTS_BPF_BENCH_H

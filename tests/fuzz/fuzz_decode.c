@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Any bytes at all through every decoder: nothing is read past their end. The first byte chooses. */
+/* Any bytes at all through every decoder: nothing is read past their end. The first byte chooses
+ * the decoder. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,19 +8,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+union decoded {
+	struct nl_link link;
+	struct nl_addr addr;
+	struct nl_neigh neigh;
+	struct nl_rule rule;
+	struct nl_conf conf;
+	struct nl_qdisc qdisc;
+	struct nl_chain chain;
+	struct nl_hook hook;
+	uint32_t word;
+};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	union {
-		struct nl_link link;
-		struct nl_addr addr;
-		struct nl_neigh neigh;
-		struct nl_rule rule;
-		struct nl_conf conf;
-		struct nl_qdisc qdisc;
-		struct nl_chain chain;
-		struct nl_hook hook;
-		uint32_t word;
-	} out;
+	union decoded out;
 	static struct nl_route route;
 	uint8_t *copy;
 
@@ -27,8 +30,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	/* A copy of its own, aligned as a netlink buffer is, so that ASan knows where it ends. */
+	size--;
 	copy = malloc(size);
-	memcpy(copy, data + 1, --size);
+	memcpy(copy, data + 1, size);
 	switch (data[0] % 11) {
 	case 0:
 		decode_link(copy, size, &out.link);

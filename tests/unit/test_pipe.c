@@ -8,10 +8,10 @@
 #include "io_ledger.h"
 
 #define FRAMES 512u
-#define RING   32u
-#define STAGE  16u
-#define CAP    (RING + SHUNT_BURST + STAGE) /* TX ring, a burst, and those that may wait */
-#define PIPES  3
+#define RING 32u
+#define STAGE 16u
+#define CAP (RING + SHUNT_BURST + STAGE) /* TX ring, a burst, and those that may wait */
+#define PIPES 3
 
 struct world {
 	struct umem *umem;

@@ -6,7 +6,7 @@
 #include "io_net.h"
 
 #define FRAMES 4096u
-#define RING   512u
+#define RING 512u
 
 static const char *const *name; /* port, far, port, far */
 static unsigned queues;
