@@ -2,7 +2,7 @@
 /*
  * fuzz_forward: any bytes as frames, through parse and forward, on pipes.
  *
- * An input is a byte that chooses the world, and a burst: records of {control, pick, length (2,
+ * An input is a byte that chooses the maze, and a burst: records of {control, pick, length (2,
  * little endian; the first bit chooses short frames)} and that many bytes, or as many as there are,
  * the rest being made up.  The control byte's low bits say by which port the frame comes; its other
  * bits mend the frame (a known MAC, a known address, a right header checksum), so that the way past
@@ -23,13 +23,13 @@
 
 #include "io/pipe.h"
 #include "judge.h"
+#include "maze.h"
 #include "path/forward.h"
 #include "path/frame.h"
-#include "world.h"
 
 #define RING 64u
 #define STAGE 8u
-#define FRAMES (WORLD_PORTS * RING + SHUNT_BURST)
+#define FRAMES (MAZE_PORTS * RING + SHUNT_BURST)
 #define RECORD_SIZE 4u
 #define SHORT 96u /* bytes; the headers end before that */
 
@@ -40,7 +40,7 @@ enum { MEND_ROUTER = 8, MEND_HOST = 16, MEND_HEADER = 32, MEND_ADDRESS = 64, MEN
 
 static struct tables tables[2]; /* whole and worn */
 static struct umem *umem;
-static struct pipe *pipes[WORLD_PORTS];
+static struct pipe *pipes[MAZE_PORTS];
 static uint8_t *guard; /* the first byte that cannot be read */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -57,10 +57,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	rcu_register_thread();
-	world_build(&tables[0], false);
-	world_build(&tables[1], true);
+	maze_build(&tables[0], false);
+	maze_build(&tables[1], true);
 	require(umem_create(&umem, FRAMES) == 0, "umem");
-	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		require(pipe_create(&pipes[slot], umem, &conf) == 0, "pipe");
 		xsk_refill(pipe_xsk(pipes[slot]));
 	}
@@ -78,7 +78,7 @@ static void mend_ipv4(uint8_t *ip, unsigned size, uint8_t control, uint8_t pick)
 		return;
 	}
 	if (control & MEND_ADDRESS) {
-		const uint8_t src[4] = {10, pick % WORLD_NETS, 0, 2};
+		const uint8_t src[4] = {10, pick % MAZE_NETS, 0, 2};
 		const uint8_t dst[4] = {10, pick >> 3, 0, (pick >> 2) % 6};
 
 		memcpy(header->src, src, 4);
@@ -105,7 +105,7 @@ static void mend_ipv6(uint8_t *ip, unsigned size, uint8_t control, uint8_t pick)
 		return;
 	}
 	if (control & MEND_ADDRESS) {
-		const uint8_t src[16] = {0x20, 0x01, 0x0d, 0xb8, 0, pick % WORLD_NETS, [15] = 2};
+		const uint8_t src[16] = {0x20, 0x01, 0x0d, 0xb8, 0, pick % MAZE_NETS, [15] = 2};
 		const uint8_t dst[16] = {
 			0x20, 0x01, 0x0d, 0xb8, 0, pick >> 3, [15] = (pick >> 2) % 6};
 
@@ -139,18 +139,18 @@ static void mend_partial(uint8_t *frame, unsigned len)
 static void mend(uint8_t *frame, unsigned len, uint8_t control, uint8_t pick)
 {
 	struct eth *eth = (struct eth *)frame;
-	unsigned slot = control % WORLD_PORTS;
+	unsigned slot = control % MAZE_PORTS;
 
 	if (len < ETH_SIZE) {
 		return;
 	}
 	if (control & MEND_ROUTER) {
-		eth->dst = world_router_mac(slot);
+		eth->dst = maze_router_mac(slot);
 	} else if (control & MEND_HOST) {
-		eth->dst = world_host_mac(pick % WORLD_NETS, 2 + (pick >> 4) % 4);
+		eth->dst = maze_host_mac(pick % MAZE_NETS, 2 + (pick >> 4) % 4);
 	}
 	if (control & MEND_HOST) {
-		eth->src = world_host_mac((pick >> 1) % WORLD_NETS, 2 + (pick >> 5) % 4);
+		eth->src = maze_host_mac((pick >> 1) % MAZE_NETS, 2 + (pick >> 5) % 4);
 	}
 	if (control & (MEND_HEADER | MEND_ADDRESS)) {
 		eth->type_be = htons(pick & PICK_IPV6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
@@ -187,7 +187,7 @@ static unsigned inject(const uint8_t *data, size_t size)
 		data += given;
 		size -= given;
 		mend(frame, (unsigned)len, control, pick);
-		require(pipe_inject(pipes[control % WORLD_PORTS], frame, len) == 0, "inject");
+		require(pipe_inject(pipes[control % MAZE_PORTS], frame, len) == 0, "inject");
 	}
 	return count;
 }
@@ -265,7 +265,7 @@ static void settle(void)
 
 	do {
 		left = 0;
-		for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 			struct xsk *xsk = pipe_xsk(pipes[slot]);
 
 			left += xsk_flush(xsk);
@@ -274,7 +274,7 @@ static void settle(void)
 			left += xsk_tx_outstanding(xsk);
 		}
 	} while (left);
-	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		require(xsk_refill(pipe_xsk(pipes[slot])) == 0,
 			"a frame is missing from a fill ring");
 	}
@@ -298,7 +298,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	worn = data[0] & 1;
 	injected = inject(data + 1, size - 1);
 	path_begin(&path, &tables[worn], 1);
-	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		unsigned count = xsk_receive(pipe_xsk(pipes[slot]), frames, SHUNT_BURST);
 
 		for (unsigned i = 0; i < count; i++) {

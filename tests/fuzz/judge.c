@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "world.h"
+#include "maze.h"
 
 #define ETH 14u
 
@@ -101,9 +101,9 @@ static void judge_bytes(unsigned slot, const struct xsk_frame *before,
 
 static bool is_host(const uint8_t *mac)
 {
-	for (unsigned net = 0; net < WORLD_NETS; net++) {
+	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 2; host < 5; host++) {
-			struct mac known = world_host_mac(net, host);
+			struct mac known = maze_host_mac(net, host);
 
 			if (host != 3 && !memcmp(mac, known.b, 6)) {
 				return true;
@@ -125,7 +125,7 @@ static void judge_routed4(const uint8_t *old, const uint8_t *new, unsigned len, 
 	require(old[8] >= 2 && new[8] == old[8] - 1, "routed: TTL");
 	require(old[16] != 0 && old[16] != 127 && old[16] < 224, "routed to a martian");
 	require(old[12] != 0 && old[12] != 127 && old[12] < 224, "routed from a martian");
-	require(!(old[16] == 10 && old[17] < WORLD_NETS && old[18] == 0 && old[19] == 1),
+	require(!(old[16] == 10 && old[17] < MAZE_NETS && old[18] == 0 && old[19] == 1),
 		"routed, though it is for an address of ours");
 	require(!(old[16] == 10 && (old[17] == 21 || old[17] == 22 || old[17] == 24)),
 		"routed where only the kernel may");
@@ -146,8 +146,7 @@ static void judge_routed6(const uint8_t *old, const uint8_t *new, unsigned len, 
 	require(memcmp(old + 8, zeros, 15) && memcmp(old + 24, zeros, 15), "routed: :: or ::1");
 	require(get16(old + 8) >> 6 != 0xfe80 >> 6 && get16(old + 24) >> 6 != 0xfe80 >> 6,
 		"routed: link-local");
-	require(!(documented && old[29] < WORLD_NETS && !memcmp(old + 30, zeros, 9) &&
-		  old[39] == 1),
+	require(!(documented && old[29] < MAZE_NETS && !memcmp(old + 30, zeros, 9) && old[39] == 1),
 		"routed, though it is for an address of ours");
 	require(!(documented && (old[29] == 21 || old[29] == 22 || old[29] == 24)),
 		"routed where only the kernel may");
@@ -158,7 +157,7 @@ static void judge_routed(unsigned slot, const struct xsk_frame *before,
 			 const struct xsk_frame *after, unsigned out)
 {
 	const uint8_t *old = before->data, *new = after->data;
-	struct mac mac = world_router_mac(out);
+	struct mac mac = maze_router_mac(out);
 	bool skip[FRAME_ROOM] = {false};
 	bool v4 = get16(old + 12) == 0x0800;
 	unsigned mtu = out == 4 ? 1280 : 1500;
@@ -167,7 +166,7 @@ static void judge_routed(unsigned slot, const struct xsk_frame *before,
 	require(is_host(new), "routed to a MAC that is no neighbour's");
 	require(!memcmp(new + 6, mac.b, 6), "routed with another's source MAC");
 	require(slot != 7 && out != 7, "routed on a bridge that may not");
-	require(world_bridge_of(slot) < 0 || world_bridge_of(slot) != world_bridge_of(out),
+	require(maze_bridge_of(slot) < 0 || maze_bridge_of(slot) != maze_bridge_of(out),
 		"routed back out of its bridge");
 	if (v4) {
 		judge_routed4(old + ETH, new + ETH, before->len - ETH, mtu, skip);
@@ -182,22 +181,22 @@ static void judge_routed(unsigned slot, const struct xsk_frame *before,
 
 static void judge_bridged(unsigned slot, const struct xsk_frame *before, uint64_t slots)
 {
-	int bridge = world_bridge_of(slot);
+	int bridge = maze_bridge_of(slot);
 
 	require(bridge >= 0, "bridged from a port that is no member");
 	require(!(before->data[0] & 1) && !(before->data[6] & 1), "bridged: multicast MAC");
 	require(memcmp(before->data + 6, "\0\0\0\0\0\0", 6), "bridged: source MAC is zero");
-	for (unsigned out = 0; out < WORLD_PORTS; out++) {
-		struct mac ours = world_port_mac(out);
+	for (unsigned out = 0; out < MAZE_PORTS; out++) {
+		struct mac ours = maze_port_mac(out);
 
-		require(!(slots >> out & 1) || world_bridge_of(out) == bridge,
+		require(!(slots >> out & 1) || maze_bridge_of(out) == bridge,
 			"bridged to a port that is no member");
-		require(world_bridge_of(out) != bridge || memcmp(before->data, ours.b, 6),
+		require(maze_bridge_of(out) != bridge || memcmp(before->data, ours.b, 6),
 			"bridged, though it is for a MAC of ours");
 	}
 }
 
-/* What a worn world may not do any more. */
+/* What a worn maze may not do any more. */
 static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t slots, bool routed)
 {
 	bool v4 = get16(before->data + 12) == 0x0800;
@@ -213,7 +212,7 @@ void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struc
 	   const struct verdict *verdict)
 {
 	static const bool no_skip[FRAME_ROOM];
-	struct mac router = world_router_mac(slot), src = {{0}};
+	struct mac router = maze_router_mac(slot), src = {{0}};
 	uint64_t slots = verdict->kind == VERDICT_TX ? 1ull << (verdict->slot & 63)
 						     : verdict->slots;
 
@@ -229,16 +228,16 @@ void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struc
 		require(verdict->reason == DROP_SHORT || verdict->reason == DROP_SAME_PORT ||
 				verdict->reason == DROP_FLOOD_NONE,
 			"dropped for a reason that is not forward()'s");
-		require(verdict->reason == DROP_SHORT || world_bridge_of(slot) >= 0,
+		require(verdict->reason == DROP_SHORT || maze_bridge_of(slot) >= 0,
 			"a routed frame was dropped");
 	} else if (verdict->kind == VERDICT_PUNT) {
 		require(verdict->reason < PUNT_REASON_COUNT, "no such punt reason");
 		require(!(verdict->flags & VERDICT_ELSEWHERE) || verdict->reason == PUNT_NOT_FAST,
 			"cacheable, but not for leaving elsewhere");
 	} else {
-		require(slots && !(slots >> WORLD_PORTS), "sent to no port of ours");
+		require(slots && !(slots >> MAZE_PORTS), "sent to no port of ours");
 		bool routed = !memcmp(before->data, router.b, 6);
-		bool known = world_bridge_of(slot) < 0 || world_host_slot(&src) == (int)slot;
+		bool known = maze_bridge_of(slot) < 0 || maze_host_slot(&src) == (int)slot;
 
 		require(known == !(verdict->flags & VERDICT_LEARN), "learn");
 		require(!(slots >> slot & 1), "sent back");
@@ -253,6 +252,6 @@ void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struc
 		judge_bridged(slot, before, slots);
 	}
 	/* br_netfilter cuts what follows the IP packet; nobody else shortens a frame. */
-	require(after->len == before->len || world_bridge_of(slot) == 1, "the frame was cut");
+	require(after->len == before->len || maze_bridge_of(slot) == 1, "the frame was cut");
 	judge_bytes(slot, before, after, no_skip);
 }

@@ -55,6 +55,7 @@ in_root() {
 FILES='/usr/sbin/shuntd /usr/bin/shunt /etc/shunt/shunt.lua /lib/systemd/system/shuntd.service
 	/usr/share/man/man8/shunt.8.gz /usr/share/man/man8/shuntd.8.gz /usr/share/man/man5/shunt.lua.5.gz
 	/usr/share/bash-completion/completions/shunt /usr/share/doc/shunt/README.md.gz
+	/usr/share/doc/shunt/examples/bridge.lua /usr/share/doc/shunt/examples/router.lua
 	/usr/share/doc/shunt/copyright /usr/share/doc/shunt/changelog.gz'
 
 holds_what_it_should() {
@@ -162,7 +163,23 @@ purges_the_rest() {
 		die "left behind"
 }
 
+make_installs_and_uninstalls() {
+	local dest=$ROOT/tmp/dest
+	# Twice: what is configured stays.
+	make -s install NEEDED= DESTDIR="$dest" PREFIX=/usr/local
+	echo '-- mine' >>"$dest/etc/shunt/shunt.lua"
+	make -s install NEEDED= DESTDIR="$dest" PREFIX=/usr/local
+	grep -qx -- '-- mine' "$dest/etc/shunt/shunt.lua" || die "the configuration was replaced"
+	grep -qx 'ExecStart=/usr/local/sbin/shuntd -c /etc/shunt/shunt.lua' \
+		"$dest/usr/local/lib/systemd/system/shuntd.service" || die "the unit starts something else"
+	[ -x "$dest/usr/local/bin/shunt" ] && [ -x "$dest/usr/local/sbin/shuntd" ] || die "no programs"
+	make -s uninstall NEEDED= DESTDIR="$dest" PREFIX=/usr/local
+	[ "$(cd "$dest" && find . -type f)" = ./etc/shunt/shunt.lua ] || die "left: $(find "$dest" -type f)"
+}
+
 VERSION=$(sed -n 's/^VERSION := //p' Makefile)
+t 'make uninstall takes away what make install brought, but not the configuration' \
+	make_installs_and_uninstalls
 t 'the package holds what it should, and no more' holds_what_it_should
 if command -v lintian >/dev/null; then
 	t 'lintian finds nothing' is_clean_for_lintian

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "world.h"
+#include "maze.h"
 
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
@@ -13,7 +13,7 @@
 static void must(int result, const char *what)
 {
 	if (result < 0) {
-		fprintf(stderr, "world: %s: %d\n", what, result);
+		fprintf(stderr, "maze: %s: %d\n", what, result);
 		abort();
 	}
 }
@@ -23,43 +23,42 @@ static struct mac make_mac(uint8_t kind, uint8_t a, uint8_t b)
 	return (struct mac){{0x02, 0x00, 0x5e, kind, a, b}};
 }
 
-struct mac world_port_mac(unsigned slot)
+struct mac maze_port_mac(unsigned slot)
 {
 	return make_mac(1, 0, (uint8_t)slot);
 }
 
-struct mac world_bridge_mac(unsigned bridge)
+struct mac maze_bridge_mac(unsigned bridge)
 {
 	return make_mac(2, 0, (uint8_t)bridge);
 }
 
-struct mac world_host_mac(unsigned net, unsigned host)
+struct mac maze_host_mac(unsigned net, unsigned host)
 {
 	return make_mac(3, (uint8_t)net, (uint8_t)host);
 }
 
-int world_bridge_of(unsigned slot)
+int maze_bridge_of(unsigned slot)
 {
-	static const int bridge[WORLD_PORTS] = {0, 0, 0, -1, -1, 1, 1, 2};
+	static const int bridge[MAZE_PORTS] = {0, 0, 0, -1, -1, 1, 1, 2};
 
 	return bridge[slot];
 }
 
-struct mac world_router_mac(unsigned slot)
+struct mac maze_router_mac(unsigned slot)
 {
-	int bridge = world_bridge_of(slot);
+	int bridge = maze_bridge_of(slot);
 
-	return bridge < 0 ? world_port_mac(slot) : world_bridge_mac((unsigned)bridge);
+	return bridge < 0 ? maze_port_mac(slot) : maze_bridge_mac((unsigned)bridge);
 }
 
-int world_host_slot(const struct mac *mac)
+int maze_host_slot(const struct mac *mac)
 {
-	static const int first[WORLD_NETS] = {0, -1, -1, 5, 7},
-			 last[WORLD_NETS] = {2, -1, -1, 6, 7};
+	static const int first[MAZE_NETS] = {0, -1, -1, 5, 7}, last[MAZE_NETS] = {2, -1, -1, 6, 7};
 
-	for (unsigned net = 0; net < WORLD_NETS; net++) {
+	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 2; host < 5; host++) {
-			struct mac known = world_host_mac(net, host);
+			struct mac known = maze_host_mac(net, host);
 
 			if (mac_equal(mac, &known)) {
 				return host == 4 ? last[net] : first[net];
@@ -72,9 +71,9 @@ int world_host_slot(const struct mac *mac)
 /* The interface with the network's address. */
 static uint32_t net_ifindex(unsigned net)
 {
-	static const uint32_t ifindex[WORLD_NETS] = {IFINDEX_BRIDGE, IFINDEX_PORT + 3,
-						     IFINDEX_PORT + 4, IFINDEX_BRIDGE + 1,
-						     IFINDEX_BRIDGE + 2};
+	static const uint32_t ifindex[MAZE_NETS] = {IFINDEX_BRIDGE, IFINDEX_PORT + 3,
+						    IFINDEX_PORT + 4, IFINDEX_BRIDGE + 1,
+						    IFINDEX_BRIDGE + 2};
 
 	return ifindex[net];
 }
@@ -91,17 +90,17 @@ static struct ip_addr address(enum ip_family family, unsigned net, unsigned host
 
 static void build_ports(struct topo *topo, bool worn)
 {
-	const uint16_t worn_away[WORLD_PORTS] = {
+	const uint16_t worn_away[MAZE_PORTS] = {
 		[2] = TOPO_UP, [3] = TOPO_FORWARD4, [4] = TOPO_FORWARD6, [5] = TOPO_L2};
 	struct topo_if iface;
 
-	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		iface = (struct topo_if){.ifindex = IFINDEX_PORT + slot,
 					 .kind = TOPO_PORT,
 					 .flags = ALL_FLAGS,
 					 .slot = (int16_t)slot,
 					 .bridge = TOPO_NONE,
-					 .mac = world_port_mac(slot),
+					 .mac = maze_port_mac(slot),
 					 .mtu = slot == 4 ? 1280 : 1500};
 		iface.mtu6 = iface.mtu;
 		iface.rp_filter = slot == 3 ? 1 : slot == 4 ? 2 : 0;
@@ -118,10 +117,10 @@ static void build_ports(struct topo *topo, bool worn)
 
 static void build_bridges(struct topo *topo, bool worn)
 {
-	const uint64_t members[WORLD_BRIDGES] = {0x07, 0x60, 0x80};
+	const uint64_t members[MAZE_BRIDGES] = {0x07, 0x60, 0x80};
 	struct topo_if iface;
 
-	for (unsigned bridge = 0; bridge < WORLD_BRIDGES; bridge++) {
+	for (unsigned bridge = 0; bridge < MAZE_BRIDGES; bridge++) {
 		int index;
 
 		iface = (struct topo_if){.ifindex = IFINDEX_BRIDGE + bridge,
@@ -129,7 +128,7 @@ static void build_bridges(struct topo *topo, bool worn)
 					 .flags = ALL_FLAGS | (bridge == 1 ? TOPO_BR_NF : 0),
 					 .slot = TOPO_NONE,
 					 .bridge = TOPO_NONE,
-					 .mac = world_bridge_mac(bridge),
+					 .mac = maze_bridge_mac(bridge),
 					 .mtu = 1500,
 					 .mtu6 = 1500};
 		if (bridge == 2) {
@@ -139,7 +138,7 @@ static void build_bridges(struct topo *topo, bool worn)
 		must(topo_add_if(topo, &iface), "bridge");
 		index = topo_add_bridge(topo, iface.ifindex, members[bridge], bridge != 2 || worn);
 		must(index, "bridge");
-		for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
+		for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 			if (members[bridge] >> slot & 1) {
 				must(topo_join(topo, IFINDEX_PORT + slot, index), "member");
 			}
@@ -171,9 +170,9 @@ static void build_links(struct tables *tables, bool worn)
 
 static void build_fdb(struct tables *tables)
 {
-	for (unsigned slot = 0; slot < WORLD_PORTS; slot++) {
-		int bridge = world_bridge_of(slot);
-		struct fdb_key key = {.mac = world_port_mac(slot)};
+	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
+		int bridge = maze_bridge_of(slot);
+		struct fdb_key key = {.mac = maze_port_mac(slot)};
 
 		if (bridge < 0) {
 			continue;
@@ -181,18 +180,18 @@ static void build_fdb(struct tables *tables)
 		key.bridge = IFINDEX_BRIDGE + (unsigned)bridge;
 		must(fdb_set(tables->fdb, &key, IFINDEX_PORT + slot, (int16_t)slot, FDB_LOCAL),
 		     "fdb");
-		key.mac = world_bridge_mac((unsigned)bridge);
+		key.mac = maze_bridge_mac((unsigned)bridge);
 		must(fdb_set(tables->fdb, &key, key.bridge, TOPO_NONE, FDB_LOCAL), "fdb");
 	}
-	for (unsigned net = 0; net < WORLD_NETS; net++) {
+	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 2; host < 5; host++) {
-			struct fdb_key key = {.mac = world_host_mac(net, host)};
-			int slot = world_host_slot(&key.mac);
+			struct fdb_key key = {.mac = maze_host_mac(net, host)};
+			int slot = maze_host_slot(&key.mac);
 
 			if (slot < 0) {
 				continue;
 			}
-			key.bridge = IFINDEX_BRIDGE + (unsigned)world_bridge_of((unsigned)slot);
+			key.bridge = IFINDEX_BRIDGE + (unsigned)maze_bridge_of((unsigned)slot);
 			must(fdb_set(tables->fdb, &key, IFINDEX_PORT + (unsigned)slot,
 				     (int16_t)slot, FDB_DYNAMIC),
 			     "fdb");
@@ -241,7 +240,7 @@ static void build_routes(struct tables *tables, enum ip_family family, bool worn
 	struct hop two[] = {via(family, 1, 2, 3), via(family, 2, 2, 1)};
 	struct hop other = {.ifindex = IFINDEX_OTHER, .weight = 1}, hop;
 
-	for (unsigned net = 0; net < WORLD_NETS; net++) {
+	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		hop = (struct hop){.ifindex = net_ifindex(net), .weight = 1};
 		add_route(tables, family, RIB_MAIN, address(family, net, 0), net_len,
 			  NEXTHOP_FORWARD, &hop, 1);
@@ -273,13 +272,13 @@ static void build_routes(struct tables *tables, enum ip_family family, bool worn
 
 static void build_neighbours(struct tables *tables, enum ip_family family)
 {
-	for (unsigned net = 0; net < WORLD_NETS; net++) {
+	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 1; host < 5; host++) {
 			struct neigh_key key = {.ifindex = net_ifindex(net),
 						.family = (uint32_t)family,
 						.addr = address(family, net, host)};
 			/* .1 is ours: that it could be resolved must not matter. */
-			struct mac mac = world_host_mac(net, host == 1 ? 2 : host);
+			struct mac mac = maze_host_mac(net, host == 1 ? 2 : host);
 
 			must(neigh_set(tables->neigh, &key, host == 3 ? NULL : &mac,
 				       host == 3 ? NUD_INCOMPLETE : NUD_STALE),
@@ -288,7 +287,7 @@ static void build_neighbours(struct tables *tables, enum ip_family family)
 	}
 }
 
-void world_build(struct tables *tables, bool worn)
+void maze_build(struct tables *tables, bool worn)
 {
 	const struct tables_limits limits = {.fdb = 1024, .neigh = 1024, .routes = 1024};
 
