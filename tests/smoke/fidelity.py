@@ -345,8 +345,8 @@ def neighbour(state, address="10.0.6.1"):
 
 
 def to_host6(count):
-    """To h6's own address, whose stack answers each with protocol unreachable."""
-    return [from5(ip4(addr4(5), "10.0.6.1", token() + b"?" * 20, proto=253)) for _ in range(count)]
+    """To h6's own address, whose stack answers each with port unreachable."""
+    return routed_frames(5, addr4(5), "10.0.6.1", count)
 
 
 @test

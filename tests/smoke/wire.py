@@ -419,6 +419,107 @@ def check_routed(packets, sent, b):
             same(packet.ip[:8], before.ip[:8], "IP header up to the TTL")
 
 
+# ---- a stream of numbered frames -----------------------------------------------------------------------
+
+
+class Stream:
+    """Numbered frames from one host to another at a steady pace, while things are done to the switch."""
+
+    MARK = b"seq:"
+
+    def __init__(self, a, b, build=None):
+        self.a, self.b = a, b
+        self.build = build or (lambda payload: eth(
+            host_mac(b), host_mac(a), 0x0800, datagram(addr4(a), addr4(b), payload)))
+        self.sent, self.arrived = [], []  # sent[n]: when; arrived: (when, n) in order of arrival
+
+    @classmethod
+    def routed(cls, a, b):
+        return cls(a, b, lambda payload: eth(gateway_mac(a), host_mac(a), 0x0800,
+                                             datagram(addr4(a), addr4(b), payload)))
+
+    def read(self):
+        now = time.monotonic() - self.start
+        for packet in hosts[self.b].read():
+            at = packet.frame.find(self.MARK)
+            if at >= 0:
+                self.arrived.append((now, struct.unpack_from("!I", packet.frame, at + 4)[0]))
+
+    def run(self, seconds, interval, events=()):
+        """events: (second, function) in order of time; they must not take long."""
+        hosts[self.b].read()
+        events, self.start, due = list(events), time.monotonic(), 0.0
+        while True:
+            now = time.monotonic() - self.start
+            if now >= seconds + 0.3:
+                return self
+            while events and now >= events[0][0]:
+                events.pop(0)[1]()
+            while due <= now and due < seconds:
+                self.sent.append(time.monotonic() - self.start)
+                number = struct.pack("!I", len(self.sent) - 1)
+                hosts[self.a].send([self.build(self.MARK + number)])
+                due += interval
+            self.read()
+            wait = max(0.0, min(due - (time.monotonic() - self.start), interval))
+            select.select([hosts[self.b].sock], [], [], wait if due < seconds else 0.02)
+
+    def lost(self, since=0.0, until=1e9):
+        """Numbers sent in a span of time that did not arrive."""
+        got = {n for _, n in self.arrived}
+        return [n for n, when in enumerate(self.sent) if since <= when < until and n not in got]
+
+    def in_order(self):
+        """Nothing twice, nothing older than what was there already."""
+        numbers = [n for _, n in self.arrived]
+        for before, after in zip(numbers, numbers[1:]):
+            if after <= before:
+                raise AssertionError("frame %d arrived after frame %d" % (after, before))
+
+    def delays(self):
+        return sorted(when - self.sent[n] for when, n in self.arrived)
+
+
+# ---- the daemon's word ---------------------------------------------------------------------------------
+
+
+def shunt(*arguments):
+    """What `shunt -j ...` answers."""
+    done = subprocess.run([SHUNT, "-j", *arguments], capture_output=True, text=True, timeout=10)
+    if done.returncode:
+        raise AssertionError("shunt %s: %s" % (" ".join(arguments), done.stderr.strip()))
+    return json.loads(done.stdout)
+
+
+def port_state(port):
+    entry = next(p for p in shunt("port") if p["ifname"] == port)
+    return entry["state"], entry["reason"]
+
+
+def wait_until(what, condition, seconds=3.0):
+    """How long it took."""
+    start = time.monotonic()
+    while not condition():
+        if time.monotonic() - start > seconds:
+            raise AssertionError("not within %.1f s: %s" % (seconds, what))
+        time.sleep(0.01)
+    return time.monotonic() - start
+
+
+def wait_state(port, state, reason="", seconds=3.0):
+    """Wait for a port's state, the reason of which must contain a word. Nothing in MODE=kernel."""
+    if MODE == "kernel":
+        time.sleep(0.1)
+        return 0.0
+    took = wait_until("%s in state %s (it is %s)" % (port, state, port_state(port)),
+                      lambda: port_state(port)[0] == state, seconds)
+    said = port_state(port)[1]
+    if reason not in said:
+        raise AssertionError("%s is %s because '%s', which does not say '%s'" %
+                             (port, state, said, reason))
+    return took
+
+
 _tests = []
 
 

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""shuntd dies, hangs, stops and starts under a stream of numbered frames."""
+import os
+import signal
+import subprocess
+import time
+
+from wire import MODE, Counters, Stream, run, same, test, wait_state
+
+LAB = os.environ["LAB"]
+GRACE = 0.25  # seconds by which a busy machine may be late
+
+
+def daemon():
+    with open(LAB + "/shuntd.pid") as f:
+        return int(f.read())
+
+
+def tell(sig):
+    return lambda: MODE == "kernel" or os.kill(daemon(), sig)
+
+
+def start():
+    if MODE != "kernel":
+        with open(LAB + "/shuntd.log", "a") as log:
+            child = subprocess.Popen([os.environ["SHUNTD"], "-c", LAB + "/shunt.lua", "-r",
+                                      os.environ["SHUNT_RUNDIR"]], stdout=log, stderr=log)
+        with open(LAB + "/shuntd.pid", "w") as f:
+            f.write("%d\n" % child.pid)
+
+
+def all_fast():
+    for port in ("p1", "p2", "p5", "p6"):
+        wait_state(port, "fast", seconds=10)
+
+
+def few(lost, limit):
+    if len(lost) > limit:
+        raise AssertionError("%d frames lost, at most %d expected: %r" % (len(lost), limit, lost[:9]))
+
+
+@test
+def hang():
+    """SIGSTOP: the kernel forwards after 500 ms; SIGCONT: nothing old, nothing twice, fast again"""
+    before = Counters("p1") if MODE != "kernel" else None
+    marks = []
+    stream = Stream(1, 2).run(5.5, 0.005, (
+        (1.0, tell(signal.SIGSTOP)),
+        (2.5, tell(signal.SIGCONT)),
+        (4.3, lambda: MODE == "kernel" or marks.append(Counters("p1")))))
+    few(stream.lost(0, 0.95), 0)
+    few(stream.lost(1.5 + GRACE), 0)
+    stream.in_order()
+    late = [d for d in stream.delays() if d > 0.3]
+    same(len(late), 0, "frames that arrived more than 300 ms late")
+    if MODE == "kernel":
+        return
+    wait_state("p1", "fast")
+    delta = Counters("p1").minus(before)
+    lost = stream.lost()
+    same(len(lost) > 0, True, "frames were caught by the stop (or this test shows nothing)")
+    same(delta.drops.get("stale", 0), len(lost), "the lost ones are counted as stale")
+    same(delta.passed.get("stale", 0) > 100, True, "frames passed as stale (%r)" % delta)
+    after = Counters("p1").minus(marks[0])
+    same(after.rx >= 200, True, "fast again 1.8 s after SIGCONT (%r)" % after)
+
+
+@test
+def hang_routed():
+    """the same for a routed flow"""
+    stream = Stream.routed(5, 6).run(3.5, 0.005, ((0.5, tell(signal.SIGSTOP)),
+                                                  (1.6, tell(signal.SIGCONT))))
+    few(stream.lost(0, 0.45), 0)
+    few(stream.lost(1.0 + GRACE), 0)
+    stream.in_order()
+    all_fast()
+
+
+@test
+def short_pause():
+    """a pause shorter than 500 ms costs nothing"""
+    if MODE == "kernel":
+        return
+    time.sleep(1.2)
+    all_fast()
+    stream = Stream(1, 2).run(1.5, 0.01, ((0.5, tell(signal.SIGSTOP)), (0.7, tell(signal.SIGCONT))))
+    few(stream.lost(), 0)
+    stream.in_order()
+
+
+@test
+def killed():
+    """SIGKILL under traffic: none or one frame lost, bridged"""
+    stream = Stream(1, 2).run(1.5, 0.01, ((0.7, tell(signal.SIGKILL)),))
+    few(stream.lost(), 1)
+    stream.in_order()
+
+
+@test
+def started():
+    """started under traffic: none or one frame lost, none twice"""
+    stream = Stream(1, 2).run(2.5, 0.01, ((0.5, start),))
+    few(stream.lost(), 1)
+    stream.in_order()
+    all_fast()
+
+
+@test
+def killed_routed():
+    """SIGKILL under traffic: none or one frame lost, routed"""
+    stream = Stream.routed(5, 6).run(1.5, 0.01, ((0.7, tell(signal.SIGKILL)),))
+    few(stream.lost(), 1)
+    stream.in_order()
+
+
+@test
+def stopped():
+    """an ordinary stop and start under traffic: none or one frame lost each time"""
+    start()
+    all_fast()
+    time.sleep(0.3)
+    stream = Stream.routed(5, 1).run(1.5, 0.01, ((0.7, tell(signal.SIGTERM)),))
+    few(stream.lost(), 1)
+    stream.in_order()
+    stream = Stream.routed(5, 1).run(2.5, 0.01, ((0.5, start),))
+    few(stream.lost(), 1)
+    stream.in_order()
+    all_fast()
+
+
+@test
+def restarted_at_once():
+    """killed and started again at once, five times: it comes up fast each time"""
+    for _ in range(5):
+        tell(signal.SIGKILL)()
+        start()
+        all_fast()
+
+
+run()

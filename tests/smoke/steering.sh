@@ -1,0 +1,99 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Dying is harmless: killed, hung, stopped, started, and the stance "drop".
+source "$(dirname "$0")/lab.sh"
+
+lab_up
+start_shuntd p1 p2 p5 p6
+
+# Killed under a running ping, as a user would try it.
+killed_under_ping() {
+	at h1 ping -n -q -i 0.01 -c 200 -W 1 10.0.0.2 >"$LAB/ping" &
+	local ping=$!
+	sleep 0.8
+	kill_shuntd
+	wait $ping || true
+	local lost
+	lost=$(sed -n 's/\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$LAB/ping")
+	[ $((${lost% *} - ${lost#* })) -le 1 ] || die "$(cat "$LAB/ping")"
+	no_xdp
+	start_shuntd p1 p2 p5 p6
+}
+
+stop_leaves_nothing() {
+	stop_shuntd
+	no_xdp
+	if with_shuntd; then
+		[ ! -e "$SHUNT_RUNDIR/control.sock" ] || die 'control.sock is left'
+		if ip link show shunt0 >/dev/null 2>&1; then
+			die 'shunt0 is left'
+		fi
+	fi
+	pings h1 10.0.0.2
+	pings h5 fd00:6::1
+}
+
+drop_start() {
+	CONFIG_EXTRA='on_failure "drop"' start_shuntd p1 p2 p5 p6
+	pings h1 10.0.0.2
+	pings h5 10.0.6.1
+}
+
+must_not_pass() {
+	with_shuntd || return 0
+	if at h1 ping -n -q -c 3 -i 0.1 -w 1 10.0.0.2 >/dev/null; then
+		die 'bridged frames pass'
+	fi
+	if at h5 ping -n -q -c 3 -i 0.1 -w 1 10.0.6.1 >/dev/null; then
+		die 'routed frames pass'
+	fi
+	# The machine itself stays within reach, so that it can be mended.
+	pings h5 10.0.5.254
+	pings h1 10.0.0.254
+}
+
+drop_killed() {
+	kill_shuntd
+	with_shuntd || return 0
+	xdp_on p1 || die 'the program is gone from p1'
+	must_not_pass
+}
+
+drop_restarted() {
+	drop_start
+}
+
+drop_stopped() {
+	stop_shuntd
+	must_not_pass
+}
+
+drop_released() {
+	with_shuntd || return 0
+	"$SHUNTD" --release -c "$LAB/shunt.lua" || die '--release failed'
+	no_xdp
+	pings h1 10.0.0.2
+	pings h5 10.0.6.1
+}
+
+# From "drop" to "kernel" by configuration: the old program is replaced, not an obstacle.
+drop_to_kernel() {
+	drop_start
+	kill_shuntd
+	start_shuntd p1 p2 p5 p6
+	pings h1 10.0.0.2
+	kill_shuntd
+	no_xdp
+	pings h1 10.0.0.2
+}
+
+wire steering.py
+t 'SIGKILL under a running ping: none or one lost, nothing stays attached' killed_under_ping
+t 'an ordinary stop leaves nothing behind, and the kernel forwards' stop_leaves_nothing
+t 'stance drop: fast while it runs' drop_start
+t 'stance drop: nothing passes when it was killed, but to this machine' drop_killed
+t 'stance drop: a restart takes over from the program left behind' drop_restarted
+t 'stance drop: nothing passes when it was stopped' drop_stopped
+t 'stance drop: shuntd --release gives the ports back' drop_released
+t 'stance drop: a daemon with stance kernel takes over' drop_to_kernel
+lab_end
