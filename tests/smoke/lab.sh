@@ -147,7 +147,8 @@ at() {
 }
 
 quiet_sysctls() {
-	# A lab says only what a test asked for: no DAD, no router solicitations, no error limits.
+	# A lab says only what a test asked for: no DAD, no router solicitations, no error limits, no
+	# probing of neighbours in the middle of a test.
 	cat <<-END
 		net.ipv6.conf.all.accept_dad=0
 		net.ipv6.conf.default.accept_dad=0
@@ -159,7 +160,8 @@ quiet_sysctls() {
 		net.ipv6.icmp.ratelimit=0
 		net.ipv4.conf.all.rp_filter=0
 		net.ipv4.conf.default.rp_filter=0
-		net.ipv4.ping_group_range=0 0
+		net.ipv4.neigh.default.base_reachable_time_ms=3600000
+		net.ipv6.neigh.default.base_reachable_time_ms=3600000
 	END
 }
 

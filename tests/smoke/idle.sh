@@ -1,0 +1,58 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# Idle: nothing waits for company, and nobody works for nothing.
+source "$(dirname "$0")/lab.sh"
+
+lab_up
+start_shuntd p1 p2 p5 p6
+
+# Nanoseconds of CPU time of all threads so far.
+cpu_ns() {
+	cat /proc/"$(shuntd_pid)"/task/*/schedstat | awk '{ sum += $1 } END { printf "%d", sum }'
+}
+
+sleeps() {
+	with_shuntd || return 0
+	local before after
+	sleep 0.5
+	before=$(cpu_ns)
+	sleep 3
+	after=$(cpu_ns)
+	[ $((after - before)) -lt 30000000 ] ||
+		die "$(((after - before) / 1000)) us of CPU time in 3 idle seconds, 30000 allowed"
+}
+
+# One packet after a pause: there and back by two wake-ups.
+single() {
+	local address rtt
+	for address in 10.0.0.2 10.0.6.1 fd00::2; do
+		sleep 1
+		rtt=$(at h1 ping -n -c 1 -W 1 $address | sed -n 's/.*time=\([0-9.]*\) ms/\1/p')
+		[ -n "$rtt" ] || die "no answer from $address"
+		awk -v rtt="$rtt" 'BEGIN { exit !(rtt < 20) }' || die "$address: $rtt ms"
+	done
+}
+
+# Median round trip of one ping every 10 ms, in microseconds.
+median_rtt() {
+	at h1 ping -n -c 200 -i 0.01 -w 6 10.0.0.2 | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' |
+		sort -n | awk '{ v[NR] = $1 } END { printf "%d", v[int((NR + 1) / 2)] * 1000 }'
+}
+
+# A round trip crosses twice, and each may be slower than the kernel by 100 us.
+paced() {
+	with_shuntd || return 0
+	local ours kernels
+	ours=$(median_rtt)
+	stop_shuntd
+	kernels=$(median_rtt)
+	start_shuntd p1 p2 p5 p6
+	echo "median round trip: $ours us, kernel bridge $kernels us"
+	[ $((ours - kernels)) -le 200 ] ||
+		die "round trip of $ours us, kernel bridge $kernels us: over 200 us slower"
+}
+
+t 'a single ping passes at once' single
+t 'an idle daemon uses less than 1 % of a core' sleeps
+t 'a frame every 10 ms is not slower than the kernel bridge by more than 100 us' paced
+lab_end
