@@ -100,8 +100,8 @@ wire() {
 # What a reader of a failure wants to see.
 lab_trouble() {
 	if with_shuntd; then
-		timeout 5 "$SHUNT" -s port 2>&1 | sed 's/^/        | /'
-		sed 's/^/        shuntd: /' "$LAB/shuntd.log" 2>/dev/null | tail -n 15
+		timeout 5 "$SHUNT" -br port 2>&1 | sed 's/^/        | /'
+		sed 's/^/        | /' "$LAB/shuntd.log" 2>/dev/null | tail -n 8
 	fi
 }
 
@@ -278,10 +278,12 @@ shuntd_pid() {
 	cat "$LAB/shuntd.pid"
 }
 
+# The first thread may be a zombie while others still hold the sockets: count them.
 shuntd_alive() {
-	local state
+	local state tasks
 	state=$(sed 's/.*) //' "/proc/$(shuntd_pid)/stat" 2>/dev/null) || return 1
-	[ -n "$state" ] && [ "${state%% *}" != Z ]
+	tasks=("/proc/$(shuntd_pid)/task"/*)
+	[ -n "$state" ] && { [ "${state%% *}" != Z ] || [ ${#tasks[@]} -gt 1 ]; }
 }
 
 shuntd_gone() {

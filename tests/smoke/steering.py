@@ -21,13 +21,15 @@ def tell(sig):
 
 
 def ended():
+    """All of its threads: the first may be gone while others still hold the sockets."""
     try:
         os.waitpid(-1, os.WNOHANG)  # when it is our child
     except ChildProcessError:
         pass
     try:
         with open("/proc/%d/stat" % daemon()) as f:
-            return f.read().rpartition(")")[2].split()[0] == "Z"
+            state = f.read().rpartition(")")[2].split()[0]
+        return state == "Z" and len(os.listdir("/proc/%d/task" % daemon())) == 1
     except FileNotFoundError:
         return True
 
