@@ -57,10 +57,10 @@ union decoded {
 	uint32_t word;
 };
 
-#define DECODER(name, member)                                                        \
-	static int do_##name(const void *data, size_t size, union decoded *out)      \
-	{                                                                            \
-		return decode_##name(data, size, &out->member);                      \
+#define DECODER(name, member)                                                   \
+	static int do_##name(const void *data, size_t size, union decoded *out) \
+	{                                                                       \
+		return decode_##name(data, size, &out->member);                 \
 	}
 DECODER(link, link)
 DECODER(addr, addr)
