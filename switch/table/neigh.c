@@ -24,28 +24,31 @@ struct neigh {
 
 /* A key is compared as three integers. */
 struct key_words {
-	uint64_t w[3];
+	uint64_t interface, high, low;
 };
 
 _Static_assert(sizeof(struct neigh_key) == sizeof(struct key_words), "neigh_key has padding");
 
+/* One load each: a copy of the whole is made by way of the stack, and waits for it. */
 static inline struct key_words key_load(const struct neigh_key *key)
 {
 	struct key_words words;
 
-	memcpy(&words, key, sizeof(words));
+	memcpy(&words.interface, key, sizeof(words.interface));
+	memcpy(&words.high, &key->addr.b[0], sizeof(words.high));
+	memcpy(&words.low, &key->addr.b[8], sizeof(words.low));
 	return words;
 }
 
-static inline uint32_t key_hash(const struct neigh *neigh, const struct key_words *key)
+/* One multiplication: the interface is folded into the interface identifier, so only as many keys as
+ * there are interfaces can be made to meet. */
+static inline uint32_t key_hash(const struct neigh *neigh, struct key_words key)
 {
-	const uint64_t *seed = neigh->hash.seed;
-
-	return (uint32_t)hash_mix(hash_mix(key->w[0] ^ seed[0], key->w[1] ^ seed[1]) ^ seed[0],
-				  key->w[2] ^ seed[1]);
+	return (uint32_t)hash_mix(key.high ^ neigh->hash.seed[0],
+				  key.low ^ key.interface ^ neigh->hash.seed[1]);
 }
 
-static inline struct item *item_find(const struct neigh *neigh, const struct key_words *key,
+static inline struct item *item_find(const struct neigh *neigh, struct key_words key,
 				     uint32_t value)
 {
 	const struct hash_buckets *buckets = hash_buckets(&neigh->hash);
@@ -55,7 +58,8 @@ static inline struct item *item_find(const struct neigh *neigh, const struct key
 		struct item *item = caa_container_of(node, struct item, node);
 		struct key_words have = key_load(&item->entry.key);
 
-		if (have.w[0] == key->w[0] && have.w[1] == key->w[1] && have.w[2] == key->w[2]) {
+		if (have.high == key.high && have.low == key.low &&
+		    have.interface == key.interface) {
 			return item;
 		}
 	}
@@ -112,8 +116,8 @@ int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac
 	const struct mac mac = lladdr ? *lladdr : (struct mac){0};
 	const bool usable = lladdr && (nud & NUD_USABLE);
 	struct key_words words = key_load(key);
-	uint32_t value = key_hash(neigh, &words);
-	struct item *old = item_find(neigh, &words, value), *item;
+	uint32_t value = key_hash(neigh, words);
+	struct item *old = item_find(neigh, words, value), *item;
 
 	if (old && old->entry.nud == nud && old->entry.usable == usable &&
 	    mac_equal(&old->entry.lladdr, &mac)) {
@@ -143,7 +147,7 @@ int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac
 int neigh_delete(struct neigh *neigh, const struct neigh_key *key)
 {
 	struct key_words words = key_load(key);
-	struct item *item = item_find(neigh, &words, key_hash(neigh, &words));
+	struct item *item = item_find(neigh, words, key_hash(neigh, words));
 
 	if (!item) {
 		return -ENOENT;
@@ -202,7 +206,7 @@ void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry,
 const struct neigh_entry *neigh_find(const struct neigh *neigh, const struct neigh_key *key)
 {
 	struct key_words words = key_load(key);
-	const struct item *item = item_find(neigh, &words, key_hash(neigh, &words));
+	const struct item *item = item_find(neigh, words, key_hash(neigh, words));
 
 	return item ? &item->entry : NULL;
 }
