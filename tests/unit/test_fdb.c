@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <time.h>
 #include <urcu-qsbr.h>
 
 #include <cmocka.h>
@@ -157,11 +158,13 @@ static void *reader_main(void *arg)
 static void test_reader_finds_an_entry_while_others_come_and_go(void **state)
 {
 	struct reader reader = {.fdb = *state};
+	time_t end = time(NULL) + 2;
 	pthread_t thread;
 
 	set(*state, key_of(0), 3);
 	assert_int_equal(pthread_create(&thread, NULL, reader_main, &reader), 0);
-	for (unsigned round = 0; round < 5; round++) {
+	/* Long enough on a busy machine for the two to have run side by side. */
+	while (time(NULL) < end) {
 		for (unsigned n = 1; n < 10000; n++) {
 			set(*state, key_of(n), 5);
 			set(*state, key_of(0), 3 + n % 2);
