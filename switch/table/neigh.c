@@ -40,7 +40,7 @@ static inline struct key_words key_load(const struct neigh_key *key)
 	return words;
 }
 
-/* One multiplication: the interface is folded into the interface identifier, so only as many keys as
+/* One multiplication: the interface is folded into the address's low half, so only as many keys as
  * there are interfaces can be made to meet. */
 static inline uint32_t key_hash(const struct neigh *neigh, struct key_words key)
 {

@@ -1,141 +1,21 @@
 // SPDX-License-Identifier: BSD-2-Clause
-#include "table/rib.h"
-
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "table/hash.h"
+#include "table/rib_private.h"
 
-#define HEADS_MIN 256u
-#define ROUTES_MAX (1u << 30)
-
-/* A route, small: there may be millions.  Kept in one array, chained by index; 0 is no route. */
-struct route {
-	struct ip_addr prefix;
-	uint32_t metric;
-	uint32_t nexthop; /* a reference is held */
-	uint32_t next;    /* in its hash chain, or on the free list */
-	uint32_t content; /* digest of type, origin, action and hops: tells routes of a key apart */
-	unsigned len : 8, tos : 8, type : 4, family : 1, table : 1;
-	unsigned used : 1;
-	unsigned marked : 1; /* set since the resync began */
-	unsigned doubt : 1;  /* may not be in the kernel, or not as it is here */
-	unsigned twin : 1;   /* may stand for several of the kernel's */
-	unsigned over : 1;   /* over the limit */
-	unsigned absent : 1; /* the fib had no room for its prefix */
-};
-
-struct rib {
-	struct route *route;
-	uint32_t next, room; /* first never used, and how many there is memory for */
-	uint32_t idle;       /* free list */
-	uint32_t *head;      /* hash chains by prefix; all candidates of a prefix are in one */
-	uint32_t mask;
-	uint64_t seed[2];
-	size_t limit;
-	size_t count[IP_FAMILIES], doubts[IP_FAMILIES], absents[IP_FAMILIES], over;
-	uint32_t of_len[IP_FAMILIES][RIB_TABLES][129]; /* routes by prefix length */
-	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
-	bool closed[IP_FAMILIES];
-	struct fib *fib[IP_FAMILIES][RIB_TABLES];
-	struct nexthops *nexthops;
-	uint32_t kernel; /* the index of NEXTHOP_KERNEL */
-};
-
-/* A prefix: what its candidates have in common. */
-struct prefix {
-	struct ip_addr addr;
-	unsigned family, table, len;
-};
-
-/* Prefixes and chains. ---------------------------------------------------------------------- */
-
-static struct prefix prefix_cut(const struct prefix *from, unsigned len)
-{
-	struct prefix prefix = *from;
-
-	prefix.len = len;
-	if (len % 8) {
-		prefix.addr.b[len / 8] &= (uint8_t)(0xff << (8 - len % 8));
-		len += 8 - len % 8;
-	}
-	if (len < 128) {
-		memset(&prefix.addr.b[len / 8], 0, sizeof(prefix.addr.b) - len / 8);
-	}
-	return prefix;
-}
-
-static struct prefix prefix_of_key(const struct rib_key *key)
-{
-	struct prefix prefix = {key->prefix, key->family, key->table, key->len};
-
-	return prefix_cut(&prefix, key->len);
-}
-
-static struct prefix prefix_of(const struct route *route)
-{
-	return (struct prefix){route->prefix, route->family, route->table, route->len};
-}
-
-static bool prefix_has(const struct prefix *prefix, const struct route *route)
-{
-	return route->len == prefix->len && route->family == prefix->family &&
-	       route->table == prefix->table && ip_equal(&route->prefix, &prefix->addr);
-}
-
-static uint32_t *chain(const struct rib *rib, const struct prefix *prefix)
-{
-	uint64_t w[2], shape = prefix->family << 16 | prefix->table << 8 | prefix->len;
-
-	memcpy(w, &prefix->addr, sizeof(w));
-	return &rib->head[hash_mix(hash_mix(w[0] ^ rib->seed[0], w[1] ^ rib->seed[1]) ^ shape,
-				   rib->seed[0]) &
-			  rib->mask];
-}
-
-/* The next candidate of the prefix, from index `at` on; 0 none. */
-static uint32_t candidate(const struct rib *rib, const struct prefix *prefix, uint32_t at)
-{
-	while (at && !prefix_has(prefix, &rib->route[at])) {
-		at = rib->route[at].next;
-	}
-	return at;
-}
-
-/* The next route of the key, likewise. */
+/* The first route of the key, from index `at` of the chain on; 0 none. */
 static uint32_t of_key(const struct rib *rib, const struct prefix *prefix,
 		       const struct rib_key *key, uint32_t at)
 {
-	while ((at = candidate(rib, prefix, at))) {
+	while ((at = rib_candidate(rib, prefix, at))) {
 		if (rib->route[at].metric == key->metric && rib->route[at].tos == key->tos) {
 			return at;
 		}
 		at = rib->route[at].next;
 	}
-	return 0;
-}
-
-static int heads_grow(struct rib *rib)
-{
-	uint32_t mask = rib->mask * 2 + 1;
-	uint32_t *fresh = calloc((size_t)mask + 1, sizeof(*fresh)), *old = rib->head;
-
-	if (!fresh) {
-		return -ENOMEM;
-	}
-	rib->head = fresh;
-	rib->mask = mask;
-	for (uint32_t at = 1; at < rib->next; at++) {
-		if (rib->route[at].used) {
-			struct prefix prefix = prefix_of(&rib->route[at]);
-			uint32_t *head = chain(rib, &prefix);
-
-			rib->route[at].next = *head;
-			*head = at;
-		}
-	}
-	free(old);
 	return 0;
 }
 
@@ -149,7 +29,8 @@ static uint32_t route_take(struct rib *rib)
 		return at;
 	}
 	if (rib->next == rib->room) {
-		fresh = room <= ROUTES_MAX ? reallocarray(rib->route, room, sizeof(*fresh)) : NULL;
+		fresh = room <= RIB_ROUTES_MAX ? reallocarray(rib->route, room, sizeof(*fresh))
+					       : NULL;
 		if (!fresh) {
 			return 0;
 		}
@@ -163,106 +44,6 @@ static void set_doubt(struct rib *rib, struct route *route, bool doubt)
 {
 	rib->doubts[route->family] += (size_t)doubt - route->doubt;
 	route->doubt = doubt;
-}
-
-static void set_absent(struct rib *rib, struct route *route, bool absent)
-{
-	rib->absents[route->family] += (size_t)absent - route->absent;
-	route->absent = absent;
-}
-
-/* The choice. ------------------------------------------------------------------------------- */
-
-/* Where this route leads as far as we may follow it. */
-static uint32_t route_value(const struct rib *rib, const struct route *route)
-{
-	const struct nexthop *set = nexthops_at(rib->nexthops, route->nexthop);
-
-	if (route->over) {
-		return rib->kernel;
-	}
-	/* rt6_qualify_for_ecmp(): without a gateway they are no siblings, and the kernel picks by
-	 * find_rr_leaf(). */
-	for (unsigned i = 0; route->family == IP_V6 && set->count > 1 && i < set->count; i++) {
-		if (!set->hop[i].has_via) {
-			return rib->kernel;
-		}
-	}
-	return route->nexthop;
-}
-
-/* What the fib should say for the prefix; 0 when no route is left. */
-static uint32_t choose(const struct rib *rib, const struct prefix *prefix)
-{
-	uint32_t at = *chain(rib, prefix), best = 0, value = 0;
-
-	for (; (at = candidate(rib, prefix, at)); at = rib->route[at].next) {
-		const struct route *route = &rib->route[at];
-
-		if (route->tos || route->doubt) {
-			return rib->kernel;
-		}
-		if (!best || route->metric < rib->route[best].metric) {
-			best = at;
-			value = route_value(rib, route);
-		} else if (route->metric == rib->route[best].metric &&
-			   route_value(rib, route) != value) {
-			value = rib->kernel;
-		}
-	}
-	return value;
-}
-
-/* The longest shorter prefix that has a route, and its value; value 0: none. */
-static uint32_t cover(const struct rib *rib, const struct prefix *prefix, unsigned *len)
-{
-	const uint32_t *of_len = rib->of_len[prefix->family][prefix->table];
-
-	for (unsigned shorter = prefix->len; shorter--;) {
-		if (of_len[shorter]) {
-			struct prefix wider = prefix_cut(prefix, shorter);
-			uint32_t value = choose(rib, &wider);
-
-			if (value) {
-				*len = shorter;
-				return value;
-			}
-		}
-	}
-	*len = 0;
-	return 0;
-}
-
-static void family_close(struct rib *rib, unsigned family)
-{
-	for (unsigned table = 0; table < RIB_TABLES; table++) {
-		fib_close(rib->fib[family][table], rib->kernel);
-	}
-	rib->closed[family] = true;
-}
-
-/* Write the choice for a prefix to the fib.  When there is no room, close it: else a shorter route
- * would catch what belongs here. */
-static int apply(struct rib *rib, const struct prefix *prefix)
-{
-	struct fib *fib = rib->fib[prefix->family][prefix->table];
-	uint32_t value = choose(rib, prefix), at = *chain(rib, prefix);
-	int err;
-
-	if (!value) {
-		unsigned len;
-
-		value = cover(rib, prefix, &len);
-		return fib_delete(fib, &prefix->addr, prefix->len, len, value);
-	}
-	err = fib_insert(fib, &prefix->addr, prefix->len, value);
-	for (; (at = candidate(rib, prefix, at)); at = rib->route[at].next) {
-		set_absent(rib, &rib->route[at], err != 0);
-	}
-	if (err) {
-		family_close(rib, prefix->family);
-	}
-	return err;
 }
 
 /* Routes. ----------------------------------------------------------------------------------- */
@@ -286,18 +67,18 @@ static void route_remove(struct rib *rib, uint32_t at)
 {
 	struct route *route = &rib->route[at];
 	struct prefix prefix = prefix_of(route);
-	uint32_t *link = chain(rib, &prefix);
+	uint32_t *link = rib_chain(rib, &prefix);
 
 	while (*link != at) {
 		link = &rib->route[*link].next;
 	}
 	*link = route->next;
 	set_doubt(rib, route, false);
-	set_absent(rib, route, false);
+	rib_set_absent(rib, route, false);
 	rib->over -= route->over;
 	rib->count[route->family]--;
 	rib->of_len[route->family][route->table][route->len]--;
-	apply(rib, &prefix);
+	rib_apply(rib, &prefix);
 	/* Last: the fib does not lead to it any more. */
 	nexthops_put(rib->nexthops, route->nexthop);
 	route->used = 0;
@@ -340,13 +121,13 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 	}
 	if (!at) {
 		rib->lost[prefix->family] = true;
-		family_close(rib, prefix->family);
+		rib_close(rib, prefix->family);
 		return is_full(rib) ? -ENOSPC : -ENOMEM;
 	}
 	if (rib->next > rib->mask) {
-		heads_grow(rib); /* without it the chains are longer, no more */
+		rib_chains_grow(rib); /* without it the chains are longer, no more */
 	}
-	head = chain(rib, prefix);
+	head = rib_chain(rib, prefix);
 	route = &rib->route[at];
 	*route = (struct route){.prefix = prefix->addr,
 				.metric = from->key.metric,
@@ -368,7 +149,7 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 	rib->over += route->over;
 	rib->count[route->family]++;
 	rib->of_len[route->family][route->table][route->len]++;
-	applied = apply(rib, prefix);
+	applied = rib_apply(rib, prefix);
 	return applied ? applied : err;
 }
 
@@ -391,7 +172,7 @@ static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t a
 	route->over = over;
 	set_doubt(rib, route, false);
 	if (!same) {
-		applied = apply(rib, prefix);
+		applied = rib_apply(rib, prefix);
 	}
 	nexthops_put(rib->nexthops, old);
 	return applied ? applied : err;
@@ -419,7 +200,7 @@ static void route_load(const struct rib *rib, uint32_t at, struct rib_route *out
 /* All routes of the key, and their prefix with them, are in doubt. */
 static void doubt_key(struct rib *rib, const struct prefix *prefix, const struct rib_key *key)
 {
-	uint32_t at = *chain(rib, prefix);
+	uint32_t at = *rib_chain(rib, prefix);
 	bool any = false;
 
 	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
@@ -427,14 +208,14 @@ static void doubt_key(struct rib *rib, const struct prefix *prefix, const struct
 		any = true;
 	}
 	if (any) {
-		apply(rib, prefix);
+		rib_apply(rib, prefix);
 	}
 }
 
 static uint32_t of_content(const struct rib *rib, const struct prefix *prefix,
 			   const struct rib_route *route)
 {
-	uint32_t at = *chain(rib, prefix), content = content_of(rib, route);
+	uint32_t at = *rib_chain(rib, prefix), content = content_of(rib, route);
 
 	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
 		if (rib->route[at].content == content) {
@@ -447,7 +228,7 @@ static uint32_t of_content(const struct rib *rib, const struct prefix *prefix,
 static uint32_t count_key(const struct rib *rib, const struct prefix *prefix,
 			  const struct rib_key *key, uint32_t *first)
 {
-	uint32_t at = of_key(rib, prefix, key, *chain(rib, prefix)), count = 0;
+	uint32_t at = of_key(rib, prefix, key, *rib_chain(rib, prefix)), count = 0;
 
 	*first = at;
 	for (; at; at = of_key(rib, prefix, key, rib->route[at].next)) {
@@ -478,7 +259,7 @@ static int hop_index(const struct hop *hops, unsigned count, const struct hop *h
 static uint32_t forwarding(const struct rib *rib, const struct prefix *prefix,
 			   const struct rib_key *key)
 {
-	uint32_t at = *chain(rib, prefix);
+	uint32_t at = *rib_chain(rib, prefix);
 
 	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
 		if (nexthops_at(rib->nexthops, rib->route[at].nexthop)->count) {
@@ -518,7 +299,7 @@ static int merge(struct rib *rib, const struct prefix *prefix, uint32_t at,
 static uint32_t of_hops(const struct rib *rib, const struct prefix *prefix,
 			const struct rib_route *route)
 {
-	uint32_t at = *chain(rib, prefix);
+	uint32_t at = *rib_chain(rib, prefix);
 
 	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
 		const struct nexthop *set = nexthops_at(rib->nexthops, rib->route[at].nexthop);
@@ -579,10 +360,10 @@ int rib_create(struct rib **out, size_t limit)
 		return -EIO;
 	}
 	rib->limit = limit;
-	rib->mask = HEADS_MIN - 1;
-	rib->room = HEADS_MIN;
+	rib->mask = RIB_HEADS_MIN - 1;
+	rib->room = RIB_HEADS_MIN;
 	rib->next = 1;
-	rib->head = calloc(HEADS_MIN, sizeof(*rib->head));
+	rib->head = calloc(RIB_HEADS_MIN, sizeof(*rib->head));
 	rib->route = calloc(rib->room, sizeof(*rib->route));
 	if (!rib->head || !rib->route) {
 		goto fail;
@@ -675,7 +456,7 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how)
 	if (!is_sane(route)) {
 		return -EINVAL;
 	}
-	prefix = prefix_of_key(&route->key);
+	prefix = rib_prefix(&route->key);
 	if (how == RIB_MERGE && route->action == NEXTHOP_FORWARD) {
 		return set_merge(rib, &prefix, route);
 	}
@@ -698,7 +479,7 @@ int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 	if (!is_sane(route)) {
 		return -ENOENT;
 	}
-	prefix = prefix_of_key(&route->key);
+	prefix = rib_prefix(&route->key);
 	count = count_key(rib, &prefix, &route->key, &first);
 	if (count == 0) {
 		return -ENOENT;
@@ -744,7 +525,7 @@ static void settle(struct rib *rib, enum ip_family family)
 			prefix = prefix_of(route);
 			rib->over -= room;
 			route->over &= !room;
-			apply(rib, &prefix);
+			rib_apply(rib, &prefix);
 		}
 	}
 	if (rib->closed[family] && !rib->lost[family] && !rib->absents[family]) {
@@ -785,7 +566,7 @@ void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *a
 		if (rib->route[at].used) {
 			route_load(rib, at, &route);
 			prefix = prefix_of(&rib->route[at]);
-			if (rib->closed[prefix.family] || choose(rib, &prefix) == rib->kernel) {
+			if (rib->closed[prefix.family] || rib_choose(rib, &prefix) == rib->kernel) {
 				route.action = NEXTHOP_KERNEL;
 			}
 			fn(&route, arg);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * rib_private: what rib.c (routes come and go) and rib_prefix.c (what a prefix's routes amount to)
+ * share.
+ */
+#ifndef SHUNT_TABLE_RIB_PRIVATE_H
+#define SHUNT_TABLE_RIB_PRIVATE_H
+
+#include "table/rib.h"
+
+#define RIB_HEADS_MIN 256u
+#define RIB_ROUTES_MAX (1u << 30)
+
+/* A route, small: there may be millions.  Kept in one array, chained by index; 0 is no route. */
+struct route {
+	struct ip_addr prefix;
+	uint32_t metric;
+	uint32_t nexthop; /* a reference is held */
+	uint32_t next;    /* in its hash chain, or on the free list */
+	uint32_t content; /* digest of type, origin, action and hops: tells routes of a key apart */
+	unsigned len : 8, tos : 8, type : 4, family : 1, table : 1;
+	unsigned used : 1;
+	unsigned marked : 1; /* set since the resync began */
+	unsigned doubt : 1;  /* may not be in the kernel, or not as it is here */
+	unsigned twin : 1;   /* may stand for several of the kernel's */
+	unsigned over : 1;   /* over the limit */
+	unsigned absent : 1; /* the fib had no room for its prefix */
+};
+
+struct rib {
+	struct route *route;
+	uint32_t next, room; /* first never used, and how many there is memory for */
+	uint32_t idle;       /* free list */
+	uint32_t *head;      /* hash chains by prefix; all candidates of a prefix are in one */
+	uint32_t mask;
+	uint64_t seed[2];
+	size_t limit;
+	size_t count[IP_FAMILIES], doubts[IP_FAMILIES], absents[IP_FAMILIES], over;
+	uint32_t of_len[IP_FAMILIES][RIB_TABLES][129]; /* routes by prefix length */
+	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
+	bool closed[IP_FAMILIES];
+	struct fib *fib[IP_FAMILIES][RIB_TABLES];
+	struct nexthops *nexthops;
+	uint32_t kernel; /* the index of NEXTHOP_KERNEL */
+};
+
+/* A prefix: what its candidates have in common. */
+struct prefix {
+	struct ip_addr addr;
+	unsigned family, table, len;
+};
+
+static inline struct prefix prefix_of(const struct route *route)
+{
+	return (struct prefix){route->prefix, route->family, route->table, route->len};
+}
+
+/* A key's prefix, host bits cut off. */
+struct prefix rib_prefix(const struct rib_key *key);
+/* The head of the hash chain that has all candidates of a prefix. */
+uint32_t *rib_chain(const struct rib *rib, const struct prefix *prefix);
+/* The first candidate of the prefix, from index `at` of its chain on; 0 none. */
+uint32_t rib_candidate(const struct rib *rib, const struct prefix *prefix, uint32_t at);
+/* Twice the chains. 0 or -ENOMEM, nothing changed. */
+int rib_chains_grow(struct rib *rib);
+/* What the fib should say for the prefix; 0 when no route is left. */
+uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix);
+/* Write that to the fib. When there is no room the family is closed, and -errno returned. */
+int rib_apply(struct rib *rib, const struct prefix *prefix);
+/* Every address of the family is the kernel's from now on. */
+void rib_close(struct rib *rib, unsigned family);
+void rib_set_absent(struct rib *rib, struct route *route, bool absent);
+
+#endif
