@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netlink/guard.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,69 +11,35 @@
 #include <unistd.h>
 
 #include <linux/bpf.h>
-#include <linux/netfilter.h>
-#include <linux/netfilter/nf_tables.h>
-#include <linux/netfilter/nfnetlink.h>
-#include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/netlink.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/xfrm.h>
 
 #include "netlink/decode.h"
+#include "netlink/netfilter.h"
 #include "netlink/sock.h"
 
 /* Newer than the headers this builds with (6.1): tcx of 6.6. */
 #define TCX_INGRESS 46
 #define TCX_EGRESS 47
 
-/* linux/netfilter_bridge.h cannot be included here: it wants INT_MIN of the C library's limits.h,
- * and gets ours. */
-#define NF_BR_LOCAL_IN 1
-#define NF_BR_LOCAL_OUT 3
-#define NF_BR_BROUTING 5
-
-/* How many polls (100 ms each) a facility that was not there is left alone: asking makes the kernel
- * run modprobe. */
-#define ABSENT_POLLS 50u
 #define MODULES_POLLS 10u /* /proc/modules is slow to make */
-#define CHAIN_DEVICES_MAX 64u
-
-/* What one source found. Plain bytes, zeroed before filling: compared with memcmp. */
-struct findings {
-	char routing[GUARD_REASON], bridging[GUARD_REASON], bridge_routing[GUARD_REASON];
-};
-
-struct named_device {
-	char name[SHUNT_IFNAME_SIZE];
-	bool prefix;
-	char why[GUARD_REASON];
-};
-
-struct nft_view {
-	struct findings found;
-	unsigned device_count;
-	struct named_device device[CHAIN_DEVICES_MAX];
-	bool every_device;
-};
 
 /* All that was found; guard_poll() compares two of these. */
 struct view {
-	struct nft_view nft;
-	struct findings hooks, tables, others;
+	struct netfilter_view netfilter;
+	struct findings tables, others;
 	bool call_iptables, call_ip6tables, call_arptables, arp_tables;
 	char device[GUARD_DEVICES][GUARD_REASON]; /* by watched device: qdisc or tcx */
 };
 
 struct guard {
-	struct nlsock *nft, *nft_listen; /* NULL: not in this kernel */
-	struct nlsock *xfrm;
+	struct netfilter *netfilter;
+	struct nlsock *xfrm; /* NULL: not in this kernel */
 	struct nlsock *route;
 	bool bypass;
-	bool hooks_absent;
-	bool generation_known;
-	uint32_t generation;
-	unsigned nft_wait, xfrm_wait, modules_wait;
+	unsigned xfrm_wait, modules_wait;
 	struct guard_device watched[GUARD_DEVICES];
 	unsigned watched_count;
 	bool watch_overflow;
@@ -84,245 +48,6 @@ struct guard {
 	struct findings sum;
 	char chain_device[GUARD_DEVICES][GUARD_REASON];
 };
-
-/* nftables. --------------------------------------------------------------------------------- */
-
-/* The first finding stands: one reason is enough. */
-__attribute__((format(printf, 2, 3))) static void find(char *reason, const char *format, ...)
-{
-	va_list args;
-
-	if (reason[0] == '\0') {
-		va_start(args, format);
-		vsnprintf(reason, GUARD_REASON, format, args);
-		va_end(args);
-	}
-}
-
-static const char *family_name(uint8_t family)
-{
-	switch (family) {
-	case NFPROTO_INET:
-		return "inet";
-	case NFPROTO_IPV4:
-		return "ip";
-	case NFPROTO_IPV6:
-		return "ip6";
-	case NFPROTO_BRIDGE:
-		return "bridge";
-	case NFPROTO_NETDEV:
-		return "netdev";
-	default:
-		return "arp";
-	}
-}
-
-static const char *hook_name(uint8_t family, int hook)
-{
-	static const char *const inet[] = {"prerouting", "input",       "forward",
-					   "output",     "postrouting", "ingress"};
-	static const char *const device[] = {"ingress", "egress"};
-
-	if (family == NFPROTO_NETDEV) {
-		return hook >= 0 && hook < 2 ? device[hook] : "an unknown hook";
-	}
-	if (family == NFPROTO_BRIDGE && hook == NF_BR_BROUTING) {
-		return "brouting";
-	}
-	return hook >= 0 && hook < 6 ? inet[hook] : "an unknown hook";
-}
-
-static void chain_devices(struct nft_view *view, const struct nl_chain *chain)
-{
-	unsigned count = chain->device_count;
-
-	if (count > NL_CHAIN_DEVICES || view->device_count + count > CHAIN_DEVICES_MAX) {
-		view->every_device = true;
-		return;
-	}
-	for (unsigned i = 0; i < count; i++) {
-		struct named_device *device = &view->device[view->device_count++];
-
-		memcpy(device->name, chain->device[i], sizeof(device->name));
-		device->prefix = chain->device_prefix[i];
-		find(device->why, "nftables chain %s/%s/%s hooks %s of %s",
-		     family_name(chain->family), chain->table, chain->name,
-		     hook_name(chain->family, chain->hook), chain->device[i]);
-	}
-}
-
-static void on_chain(const struct nlmsghdr *message, void *arg)
-{
-	struct nft_view *view = arg;
-	struct nl_chain chain;
-	char *reason = NULL;
-
-	if (decode_chain(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-			 &chain) != 0) {
-		find(view->found.routing, "nftables chains cannot be read");
-		find(view->found.bridging, "nftables chains cannot be read");
-		return;
-	}
-	if (chain.hook < 0) {
-		return;
-	}
-	switch (chain.family) {
-	case NFPROTO_NETDEV:
-		chain_devices(view, &chain);
-		return;
-	case NFPROTO_ARP:
-		return; /* input and output only */
-	case NFPROTO_BRIDGE:
-		reason = chain.hook == NF_BR_LOCAL_IN || chain.hook == NF_BR_LOCAL_OUT
-				 ? view->found.bridge_routing
-				 : view->found.bridging;
-		break;
-	case NFPROTO_INET:
-		if (chain.device_count > 0) {
-			chain_devices(view, &chain);
-			return;
-		}
-		reason = view->found.routing;
-		break;
-	default:
-		reason = view->found.routing;
-	}
-	if (chain.family != NFPROTO_BRIDGE &&
-	    (chain.hook == NF_INET_LOCAL_IN || chain.hook == NF_INET_LOCAL_OUT)) {
-		return;
-	}
-	find(reason, "nftables chain %s/%s/%s hooks %s", family_name(chain.family), chain.table,
-	     chain.name, hook_name(chain.family, chain.hook));
-}
-
-static void clear_nft(void *arg)
-{
-	memset(arg, 0, sizeof(struct nft_view));
-}
-
-static void nft_request(struct nlreq *request, uint8_t subsystem, uint8_t message, uint8_t family)
-{
-	struct nfgenmsg *header = nlreq_init(request, (uint16_t)(subsystem << 8 | message), 0,
-					     sizeof(*header));
-
-	header->nfgen_family = family;
-	header->version = NFNETLINK_V0;
-}
-
-static void on_generation(const struct nlmsghdr *message, void *arg)
-{
-	decode_generation(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
-}
-
-static bool absent(int error)
-{
-	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
-	       error == -ENOENT;
-}
-
-static void look_at_nft(struct guard *guard, struct nft_view *view)
-{
-	struct nlreq request;
-	uint32_t generation = 0;
-	int error;
-
-	if (guard->nft == NULL || guard->bypass) {
-		return;
-	}
-	if (guard->nft_wait > 0 && --guard->nft_wait > 0) {
-		return;
-	}
-	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
-	error = nlsock_ask(guard->nft, &request, on_generation, &generation);
-	if (absent(error)) {
-		guard->nft_wait = ABSENT_POLLS;
-		guard->generation_known = false;
-		clear_nft(view);
-		return;
-	}
-	if (error == 0 && guard->generation_known && generation == guard->generation) {
-		return;
-	}
-	clear_nft(view);
-	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
-	if (error == 0) {
-		error = nlsock_dump(guard->nft, &request, on_chain, clear_nft, view);
-	}
-	guard->generation_known = error == 0;
-	guard->generation = generation;
-	if (error != 0) {
-		clear_nft(view);
-		find(view->found.routing, "nftables cannot be read: %s", strerror(-error));
-		find(view->found.bridging, "nftables cannot be read: %s", strerror(-error));
-	}
-}
-
-/* Every other netfilter hook, where the kernel can list them (CONFIG_NETFILTER_NETLINK_HOOK). */
-
-/* Hooks that do nothing to a forwarded frame, or that are looked at by other means. */
-static bool hook_harmless(const char *function)
-{
-	static const char *const known[] = {
-		"apparmor_ip_postroute", "apparmor_ipv6_postroute", /* labels the machine's own */
-		"ip_sabotage_in", "br_nf_", /* br_netfilter: TOPO_BR_NF and the tables it calls */
-	};
-
-	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strncmp(function, known[i], strlen(known[i])) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-struct hook_dump {
-	char *reason;
-	uint8_t family;
-	int hook;
-};
-
-static void on_hook(const struct nlmsghdr *message, void *arg)
-{
-	const struct hook_dump *dump = arg;
-	struct nl_hook hook;
-
-	if (decode_hook(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-			&hook) == 0 &&
-	    (hook.chain || hook_harmless(hook.function))) {
-		return; /* a chain is found, and named, by its own dump */
-	}
-	find(dump->reason, "netfilter hook %.40s at %s %s", hook.function,
-	     family_name(dump->family), hook_name(dump->family, dump->hook));
-}
-
-static void look_at_hooks(struct guard *guard, struct findings *found)
-{
-	static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_BRIDGE};
-	static const int hooks[] = {NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING};
-
-	if (guard->nft == NULL || guard->bypass || guard->hooks_absent) {
-		return;
-	}
-	for (unsigned i = 0; i < 9; i++) {
-		struct hook_dump dump = {.family = families[i / 3], .hook = hooks[i % 3]};
-		uint32_t number = htonl((uint32_t)dump.hook);
-		struct nlreq request;
-		int error;
-
-		dump.reason = dump.family == NFPROTO_BRIDGE ? found->bridging : found->routing;
-		nft_request(&request, NFNL_SUBSYS_HOOK, NFNL_MSG_HOOK_GET, dump.family);
-		mnl_attr_put_u32(&request.header, NFNLA_HOOK_HOOKNUM, number);
-		error = nlsock_dump(guard->nft, &request, on_hook, NULL, &dump);
-		if (error == -EINVAL) {
-			guard->hooks_absent = true;
-			return;
-		}
-		/* EOPNOTSUPP: the family is not there, so nothing hooks into it. */
-		if (error != 0 && error != -EOPNOTSUPP && error != -ENOENT) {
-			find(dump.reason, "netfilter hooks cannot be read: %s", strerror(-error));
-		}
-	}
-}
 
 /* What is read from files. ------------------------------------------------------------------ */
 
@@ -410,6 +135,12 @@ static void look_at_files(struct guard *guard, struct view *view)
 static void on_spdinfo(const struct nlmsghdr *message, void *arg)
 {
 	decode_spdinfo(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
+}
+
+static bool absent(int error)
+{
+	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
+	       error == -ENOENT;
 }
 
 static void look_at_xfrm(struct guard *guard, struct findings *found)
@@ -527,7 +258,8 @@ static void look_at_qdiscs(struct guard *guard)
 static void sum_up(struct guard *guard)
 {
 	const struct view *now = &guard->now;
-	const struct findings *all[] = {&now->nft.found, &now->tables, &now->hooks, &now->others};
+	const struct findings *all[] = {&now->netfilter.chains, &now->tables, &now->netfilter.hooks,
+					&now->others};
 	struct findings *sum = &guard->sum;
 
 	memset(sum, 0, sizeof(*sum));
@@ -555,12 +287,12 @@ static void sum_up(struct guard *guard)
 	for (unsigned i = 0; i < guard->watched_count; i++) {
 		const char *name = guard->watched[i].name;
 
-		if (now->nft.every_device) {
+		if (now->netfilter.every_device) {
 			find(guard->chain_device[i],
 			     "nftables hooks more devices than can be listed");
 		}
-		for (unsigned j = 0; j < now->nft.device_count; j++) {
-			const struct named_device *device = &now->nft.device[j];
+		for (unsigned j = 0; j < now->netfilter.device_count; j++) {
+			const struct netfilter_device *device = &now->netfilter.device[j];
 
 			if (device->prefix ? strncmp(name, device->name, strlen(device->name)) == 0
 					   : strcmp(name, device->name) == 0) {
@@ -580,12 +312,6 @@ static bool adopt(struct guard *guard, const struct view *view)
 	return true;
 }
 
-static void ignore(const struct nlmsghdr *message, void *arg)
-{
-	(void)message;
-	(void)arg;
-}
-
 int guard_open(struct guard **out, bool netfilter_bypass)
 {
 	struct guard *guard = calloc(1, sizeof(*guard));
@@ -596,70 +322,44 @@ int guard_open(struct guard **out, bool netfilter_bypass)
 	}
 	guard->bypass = netfilter_bypass;
 	error = nlsock_open(&guard->route, NETLINK_ROUTE, 0);
-	if (error != 0) {
-		goto fail;
-	}
-	/* No netfilter netlink in the kernel: no nftables. */
-	if (nlsock_open(&guard->nft, NETLINK_NETFILTER, 0) == 0) {
-		error = nlsock_open(&guard->nft_listen, NETLINK_NETFILTER, 0);
-		if (error == 0) {
-			nlsock_join(guard->nft_listen, NFNLGRP_NFTABLES); /* without it we poll */
-		}
+	if (error == 0 && !netfilter_bypass) {
+		error = netfilter_open(&guard->netfilter);
 	}
 	if (error != 0) {
-		goto fail;
+		guard_close(guard);
+		return error;
 	}
 	guard_poll(guard);
 	*out = guard;
 	return 0;
-
-fail:
-	guard_close(guard);
-	return error;
 }
 
 void guard_close(struct guard *guard)
 {
-	struct nlsock *socks[4];
-
 	if (guard == NULL) {
 		return;
 	}
-	memcpy(socks, (struct nlsock *[]){guard->nft, guard->nft_listen, guard->xfrm, guard->route},
-	       sizeof(socks));
-	for (unsigned i = 0; i < 4; i++) {
-		nlsock_close(socks[i]);
-	}
+	netfilter_close(guard->netfilter);
+	nlsock_close(guard->xfrm);
+	nlsock_close(guard->route);
 	free(guard);
 }
 
 int guard_fd(const struct guard *guard)
 {
-	return guard->nft_listen != NULL ? nlsock_fd(guard->nft_listen) : -1;
+	return netfilter_fd(guard->netfilter);
 }
 
 bool guard_poll(struct guard *guard)
 {
 	struct view *view = calloc(1, sizeof(*view));
 	bool changed;
-	int got = 0;
 
 	if (view == NULL) {
 		return false; /* what stands, stands until the next poll */
 	}
-	while (guard->nft_listen != NULL && got != -EAGAIN) {
-		got = nlsock_listen(guard->nft_listen, ignore, NULL);
-		if (got != -EAGAIN) {
-			guard->generation_known = false;
-			guard->nft_wait = 0;
-		}
-		if (got < 0 && got != -ENOBUFS) {
-			break;
-		}
-	}
-	memcpy(&view->nft, &guard->now.nft, sizeof(view->nft));
-	look_at_nft(guard, &view->nft);
-	look_at_hooks(guard, &view->hooks);
+	memcpy(&view->netfilter, &guard->now.netfilter, sizeof(view->netfilter));
+	netfilter_look(guard->netfilter, &view->netfilter);
 	look_at_files(guard, view);
 	look_at_xfrm(guard, &view->others);
 	look_at_devices(guard, view);
