@@ -12,7 +12,7 @@ static bool fits(const struct topo_if *out, unsigned len)
 	return len <= out->mtu + ETH_SIZE + VLAN_TAG_SIZE;
 }
 
-static const struct topo_if *fast_member(const struct path *path, int slot, int bridge)
+static inline const struct topo_if *fast_member(const struct path *path, int slot, int bridge)
 {
 	const struct topo_if *out = slot < 0 ? NULL : topo_port(path->topo, (unsigned)slot);
 
@@ -24,8 +24,8 @@ static const struct topo_if *fast_member(const struct path *path, int slot, int 
 }
 
 /* To the port of an FDB entry. */
-static struct verdict to_entry(const struct path *path, const struct fdb_entry *entry, int bridge,
-			       unsigned len)
+static inline struct verdict to_entry(const struct path *path, const struct fdb_entry *entry,
+				      int bridge, unsigned len)
 {
 	const struct topo_if *out;
 
@@ -45,7 +45,7 @@ static struct verdict to_entry(const struct path *path, const struct fdb_entry *
 static struct verdict flood(const struct path *path, const struct topo_bridge *br,
 			    const struct topo_if *in, unsigned len)
 {
-	uint64_t slots = br->flood_slots & ~(1ull << in->slot);
+	uint64_t slots = forward_flood_slots(path, in);
 
 	if (!br->flood_ours) {
 		return verdict_punt(PUNT_FLOOD);
@@ -60,7 +60,7 @@ static struct verdict flood(const struct path *path, const struct topo_bridge *b
 			return verdict_punt(PUNT_FLOOD);
 		}
 	}
-	return (struct verdict){.kind = VERDICT_FLOOD, .slots = slots};
+	return (struct verdict){.kind = VERDICT_FLOOD};
 }
 
 /*
@@ -85,60 +85,57 @@ static bool is_ip(const struct xsk_frame *frame)
 	return type == ETHERTYPE_IPV4 || type == ETHERTYPE_IPV6;
 }
 
-/* The source side of br_handle_frame_finish(): true when the kernel must be told of the MAC. */
-static bool learn(const struct path *path, const struct topo_if *in, const struct fdb_entry *source)
+/* The source side of br_handle_frame_finish(): false when the frame is the kernel's to judge. */
+static inline bool learn(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+			 const struct eth *eth, uint64_t src)
 {
-	if (!(in->flags & TOPO_LEARNING)) {
+	const struct fdb_entry *source = fdb_find_word(path->fdb, br->ifindex, 0, src);
+
+	if (source && source->state == FDB_LOCAL) {
 		return false;
 	}
-	if (!source || source->ifindex != in->ifindex) {
+	if (!(in->flags & TOPO_LEARNING)) {
 		return true;
 	}
-	fdb_touch(source, path->now_s);
-	return false;
+	if (source && source->ifindex == in->ifindex) {
+		fdb_touch(source, path->now_s);
+	} else {
+		path->learn[path->learn_count++] = eth->src;
+	}
+	return true;
 }
 
-struct verdict bridge(const struct path *path, const struct topo_if *in, struct xsk_frame *frame)
+struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+		      struct xsk_frame *frame, uint64_t dst, uint64_t src)
 {
-	const struct topo_bridge *br = topo_bridge(path->topo, in->bridge);
-	const struct eth *eth = frame_eth(frame);
-	struct fdb_key key = {.bridge = br->ifindex, .mac = eth->src};
-	const struct fdb_entry *source = fdb_find(path->fdb, &key), *entry;
-	struct verdict verdict;
+	const struct fdb_entry *entry;
 
 	if (!(in->flags & TOPO_L2)) {
 		return verdict_punt(PUNT_FORWARDING);
 	}
-	if (source && source->state == FDB_LOCAL) {
+	if (!learn(path, in, br, frame_eth(frame), src)) {
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}
 	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
 		return verdict_punt(PUNT_BAD_IP);
 	}
-	if (mac_equal(&eth->dst, &br->self->mac)) {
-		verdict = route(path, br->self, frame);
-	} else {
-		key.mac = eth->dst;
-		entry = fdb_find(path->fdb, &key);
-		if (!entry) {
-			verdict = flood(path, br, in, frame->len);
-		} else if (entry->slot == in->slot && entry->state != FDB_LOCAL) {
-			verdict = verdict_drop(DROP_SAME_PORT);
-		} else {
-			verdict = to_entry(path, entry, in->bridge, frame->len);
-		}
+	if (dst == mac_word(&br->self->mac)) {
+		return route(path, br->self, frame);
 	}
-	if (learn(path, in, source)) {
-		verdict.flags |= VERDICT_LEARN;
+	entry = fdb_find_word(path->fdb, br->ifindex, 0, dst);
+	if (!entry) {
+		return flood(path, br, in, frame->len);
 	}
-	return verdict;
+	if (entry->slot == in->slot && entry->state != FDB_LOCAL) {
+		return verdict_drop(DROP_SAME_PORT);
+	}
+	return to_entry(path, entry, in->bridge, frame->len);
 }
 
 struct verdict bridge_egress(const struct path *path, const struct topo_bridge *br,
 			     const struct mac *dst, unsigned len)
 {
-	struct fdb_key key = {.bridge = br->ifindex, .mac = *dst};
-	const struct fdb_entry *entry = fdb_find(path->fdb, &key);
+	const struct fdb_entry *entry = fdb_find_word(path->fdb, br->ifindex, 0, mac_word(dst));
 
 	if (!entry) {
 		return verdict_punt(PUNT_FLOOD);

@@ -11,7 +11,9 @@
 
 #include "path/forward.h"
 
-struct verdict bridge(const struct path *path, const struct topo_if *in, struct xsk_frame *frame);
+/* `dst` and `src` are the frame's, as mac_word() gives them: unicast both. */
+struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+		      struct xsk_frame *frame, uint64_t dst, uint64_t src);
 
 /* The port behind which `dst` is on the bridge, for a frame of `len` bytes that was routed to it:
  * VERDICT_TX, or VERDICT_PUNT. */

@@ -18,37 +18,55 @@ void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 		path->main[family] = rib_fib(tables->rib, family, RIB_MAIN);
 	}
 	path->now_s = now_s;
+	path->learn_count = 0;
 }
 
 /*
  * What steer has decided already is decided here again where it costs a compare: between the frame
  * being redirected and being read here the configuration may have changed.
  */
-struct verdict forward(const struct path *path, unsigned slot, struct xsk_frame *frame)
+static inline struct verdict journey(struct path *path, const struct topo_if *in,
+				     const struct topo_bridge *br, struct xsk_frame *frame)
 {
-	const struct topo_if *in = topo_port(path->topo, slot);
-	const struct eth *eth = frame_eth(frame);
+	uint64_t dst, src;
 
 	if (frame->len < ETH_SIZE) {
 		return verdict_drop(DROP_SHORT);
 	}
-	if (!in || !(in->flags & TOPO_UP)) {
-		return verdict_punt(PUNT_FORWARDING);
-	}
 	if (in->flags & TOPO_PARTIAL) {
 		parse_finish_checksum(frame);
 	}
-	if (mac_is_multicast(&eth->dst)) {
+	dst = mac_word(&frame_eth(frame)->dst);
+	src = mac_word(&frame_eth(frame)->src);
+	if (dst & MAC_GROUP) {
 		return verdict_punt(PUNT_FLOOD);
 	}
-	if (mac_is_multicast(&eth->src) || mac_is_zero(&eth->src)) {
+	if (src & MAC_GROUP || !src) {
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}
-	if (in->bridge != TOPO_NONE) {
-		return bridge(path, in, frame);
+	if (br) {
+		return bridge(path, in, br, frame, dst, src);
 	}
-	if (!mac_equal(&eth->dst, &in->mac)) {
+	if (dst != mac_word(&in->mac)) {
 		return verdict_punt(PUNT_LOCAL);
 	}
 	return route(path, in, frame);
+}
+
+void forward(struct path *path, const struct topo_if *in, struct xsk_frame *frames, unsigned count,
+	     struct verdict *verdicts)
+{
+	const struct topo_bridge *br;
+
+	path->learn_count = 0;
+	if (!in || !(in->flags & TOPO_UP)) {
+		for (unsigned i = 0; i < count; i++) {
+			verdicts[i] = verdict_punt(PUNT_FORWARDING);
+		}
+		return;
+	}
+	br = in->bridge == TOPO_NONE ? NULL : topo_bridge(path->topo, in->bridge);
+	for (unsigned i = 0; i < count; i++) {
+		verdicts[i] = journey(path, in, br, &frames[i]);
+	}
 }

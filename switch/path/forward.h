@@ -2,11 +2,12 @@
 /*
  * forward: the whole journey of a frame.  START HERE.
  *
- * What:    one received frame in, exactly one verdict out: sent, flooded, punted or dropped.
- * Callers: run/worker for each frame of a burst; tests, fuzzers.
+ * What:    a burst of frames that came in by one port, and exactly one verdict for each: sent,
+ *          flooded, punted or dropped.
+ * Callers: run/worker; tests, fuzzers.
  * Thread:  a worker, under RCU.
- * Owner:   the caller keeps the frame; its bytes are changed only when the verdict is TX (rewritten
- *          as it shall go out) and where a partial checksum is finished (every exit).
+ * Owner:   the caller keeps the frames; their bytes are changed only when the verdict is TX (rewritten
+ *          as they shall go out) and where a partial checksum is finished (every exit).
  * Refuses: nothing: any bytes at all get a verdict, and none past frame->len is read.
  */
 #ifndef SHUNT_PATH_FORWARD_H
@@ -25,21 +26,19 @@ struct path {
 	const struct fib *local[IP_FAMILIES];
 	const struct fib *main[IP_FAMILIES];
 	uint32_t now_s; /* coarse seconds, what *_touch() stamps */
+	/* Sources of the last burst that the kernel's bridge does not have where they were seen. */
+	unsigned learn_count;
+	struct mac learn[SHUNT_BURST];
 };
 
 enum verdict_kind { VERDICT_DROP, VERDICT_PUNT, VERDICT_TX, VERDICT_FLOOD };
 
-enum {
-	VERDICT_LEARN = 1u << 0,     /* the source MAC is unknown here, or moved */
-	VERDICT_ELSEWHERE = 1u << 1, /* punted since its way out is no port of ours: cacheable */
-};
-
+/* Four bytes, so that it comes back in a register. */
 struct verdict {
-	uint8_t kind;   /* enum verdict_kind */
-	uint8_t reason; /* of DROP: enum drop_reason; of PUNT: enum punt_reason */
-	uint8_t slot;   /* of TX: egress port */
-	uint8_t flags;  /* VERDICT_* */
-	uint64_t slots; /* of FLOOD: egress ports, never 0 */
+	uint8_t kind;      /* enum verdict_kind */
+	uint8_t reason;    /* of DROP: enum drop_reason; of PUNT: enum punt_reason */
+	uint8_t slot;      /* of TX: egress port */
+	uint8_t elsewhere; /* of PUNT: since its way out is no port of ours; cacheable */
 };
 
 static inline struct verdict verdict_drop(enum drop_reason reason)
@@ -60,7 +59,14 @@ static inline struct verdict verdict_tx(int slot)
 /* Take the tables' current state; call once a burst, after the RCU read side was entered. */
 void path_begin(struct path *path, const struct tables *tables, uint32_t now_s);
 
-/* `slot` is the port the frame came in by. */
-struct verdict forward(const struct path *path, unsigned slot, struct xsk_frame *frame);
+/* `in` is the port the frames came in by, NULL when it is not there any more. At most SHUNT_BURST. */
+void forward(struct path *path, const struct topo_if *in, struct xsk_frame *frames, unsigned count,
+	     struct verdict *verdicts);
+
+/* Of FLOOD: the ports that a frame from `in` goes to, by slot. */
+static inline uint64_t forward_flood_slots(const struct path *path, const struct topo_if *in)
+{
+	return topo_bridge(path->topo, in->bridge)->flood_slots & ~(1ull << in->slot);
+}
 
 #endif

@@ -50,16 +50,6 @@ _Static_assert(sizeof(struct eth) == ETH_SIZE, "RFC 894");
 _Static_assert(sizeof(struct ipv4) == IPV4_SIZE, "RFC 791");
 _Static_assert(sizeof(struct ipv6) == IPV6_SIZE, "RFC 8200");
 
-static inline bool mac_is_multicast(const struct mac *mac)
-{
-	return mac->b[0] & 1;
-}
-
-static inline bool mac_is_zero(const struct mac *mac)
-{
-	return (mac->b[0] | mac->b[1] | mac->b[2] | mac->b[3] | mac->b[4] | mac->b[5]) == 0;
-}
-
 static inline uint32_t load32(const void *p)
 {
 	uint32_t v;
@@ -67,6 +57,9 @@ static inline uint32_t load32(const void *p)
 	memcpy(&v, p, sizeof(v));
 	return v;
 }
+
+/* Of a MAC as mac_word() gives it: the group bit is the first byte's lowest. */
+#define MAC_GROUP 1u
 
 /* One's complement sum of `size` bytes, added to `sum`; fold with checksum_fold() (RFC 1071). */
 static inline uint64_t checksum_add(uint64_t sum, const void *data, uint32_t size)

@@ -148,7 +148,7 @@ static struct verdict find_way(const struct path *path, const struct topo_if *in
 	    (way->out->kind == TOPO_PORT && way->out->bridge != TOPO_NONE)) {
 		struct verdict verdict = verdict_punt(PUNT_NOT_FAST);
 
-		verdict.flags = VERDICT_ELSEWHERE;
+		verdict.elsewhere = true;
 		return verdict;
 	}
 	if (packet->size > (packet->family == IP_V4 ? way->out->mtu : way->out->mtu6)) {

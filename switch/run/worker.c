@@ -39,13 +39,14 @@ struct command {
 struct queue {
 	struct xsk *xsk;
 	struct steer_beat *beat;
-	uint8_t slot;
+	uint8_t slot, number; /* the port, and which of its queues */
 };
 
 /* What the worker knows of a port slot. */
 struct slot {
+	struct stats_port_worker *stats;
 	unsigned queue_count;
-	struct queue *queue[SHUNT_QUEUES_MAX]; /* by queue number */
+	struct xsk *xsk[SHUNT_QUEUES_MAX]; /* by queue number */
 	bool draining, gone;
 	uint64_t drain_until_ns;
 };
@@ -76,7 +77,7 @@ struct worker {
 
 static struct stats_port_worker *counters(struct worker *w, unsigned slot)
 {
-	return &w->conf.stats->port[slot].worker[w->conf.id];
+	return w->slot[slot].stats;
 }
 
 /* Events ----------------------------------------------------------------------------------- */
@@ -109,23 +110,20 @@ static void learn(struct worker *w, unsigned slot, const struct mac *mac)
 static void stage(struct worker *w, unsigned slot, unsigned number, const struct xsk_frame *frame)
 {
 	struct slot *egress = &w->slot[slot];
-	struct stats_port_worker *stats = counters(w, slot);
-	struct xsk *xsk;
 
 	if (!egress->queue_count || egress->gone) {
-		stats_add(&stats->drops[DROP_TX_GONE], 1);
+		stats_add(&egress->stats->drops[DROP_TX_GONE], 1);
 		return;
 	}
 	if (number >= egress->queue_count) {
 		number %= egress->queue_count;
 	}
-	xsk = egress->queue[number]->xsk;
-	if (xsk_stage(xsk, frame)) {
-		stats_add(&stats->drops[DROP_TX_FULL], 1);
+	if (xsk_stage(egress->xsk[number], frame)) {
+		stats_add(&egress->stats->drops[DROP_TX_FULL], 1);
 		return;
 	}
-	stats->tx_packets++;
-	stats->tx_bytes += frame->len;
+	stats_add(&egress->stats->tx_packets, 1);
+	stats_add(&egress->stats->tx_bytes, frame->len);
 }
 
 /* True when the frame is the punt thread's now. */
@@ -140,7 +138,7 @@ static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
 		.taken_ns = w->now_ns,
 		.slot = (uint8_t)slot,
 		.reason = verdict->reason,
-		.elsewhere = verdict->flags & VERDICT_ELSEWHERE,
+		.elsewhere = verdict->elsewhere,
 	};
 
 	stats_add(&stats->punted[verdict->reason], 1);
@@ -158,38 +156,35 @@ static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
 	return true;
 }
 
-static void carry_out(struct worker *w, unsigned slot, unsigned number, struct xsk_frame *frame)
+static void flood(struct worker *w, const struct queue *q, const struct topo_if *in,
+		  const struct xsk_frame *frame)
 {
-	struct stats_port_worker *stats = counters(w, slot);
-	struct mac source = frame->len >= ETH_SIZE ? ((struct eth *)frame->data)->src
-						   : (struct mac){{0}};
-	struct verdict verdict = forward(&w->path, slot, frame);
+	stats_add(&counters(w, q->slot)->flooded, 1);
+	for (uint64_t left = forward_flood_slots(&w->path, in); left; left &= left - 1) {
+		stage(w, (unsigned)__builtin_ctzll(left), q->number, frame);
+	}
+}
 
-	switch ((enum verdict_kind)verdict.kind) {
+static void carry_out(struct worker *w, const struct queue *q, const struct topo_if *in,
+		      const struct xsk_frame *frame, const struct verdict *verdict)
+{
+	switch ((enum verdict_kind)verdict->kind) {
 	case VERDICT_TX:
-		stage(w, verdict.slot, number, frame);
+		stage(w, verdict->slot, q->number, frame);
 		break;
 	case VERDICT_FLOOD:
-		stats_add(&stats->flooded, 1);
-		for (uint64_t left = verdict.slots; left; left &= left - 1) {
-			stage(w, (unsigned)__builtin_ctzll(left), number, frame);
-		}
+		flood(w, q, in, frame);
 		break;
 	case VERDICT_PUNT:
-		if (punt(w, slot, frame, &verdict)) {
-			frame = NULL;
+		if (punt(w, q->slot, frame, verdict)) {
+			return;
 		}
 		break;
 	case VERDICT_DROP:
-		stats_add(&stats->drops[verdict.reason], 1);
+		stats_add(&counters(w, q->slot)->drops[verdict->reason], 1);
 		break;
 	}
-	if (verdict.flags & VERDICT_LEARN) {
-		learn(w, slot, &source);
-	}
-	if (frame) {
-		xsk_release(w->conf.umem, frame->id);
-	}
+	xsk_release(w->conf.umem, frame->id);
 }
 
 /* Queues ----------------------------------------------------------------------------------- */
@@ -224,10 +219,12 @@ static void discard_stale(struct worker *w, struct queue *q)
 	stats_add(&counters(w, q->slot)->drops[DROP_STALE], count);
 }
 
-static unsigned receive(struct worker *w, struct queue *q, unsigned number)
+static unsigned receive(struct worker *w, struct queue *q)
 {
+	const struct topo_if *in = topo_port(w->path.topo, q->slot);
 	struct stats_port_worker *stats = counters(w, q->slot);
 	struct xsk_frame frames[SHUNT_BURST];
+	struct verdict verdicts[SHUNT_BURST];
 	uint64_t bytes = 0;
 	unsigned n;
 
@@ -235,11 +232,17 @@ static unsigned receive(struct worker *w, struct queue *q, unsigned number)
 		discard_stale(w, q);
 	}
 	n = xsk_receive(q->xsk, frames, SHUNT_BURST);
-	for (unsigned i = 0; i < n; i++) {
-		bytes += frames[i].len;
-		carry_out(w, q->slot, number, &frames[i]);
-	}
 	if (n) {
+		for (unsigned i = 0; i < n; i++) {
+			bytes += frames[i].len;
+		}
+		forward(&w->path, in, frames, n, verdicts);
+		for (unsigned i = 0; i < n; i++) {
+			carry_out(w, q, in, &frames[i], &verdicts[i]);
+		}
+		for (unsigned i = 0; i < w->path.learn_count; i++) {
+			learn(w, q->slot, &w->path.learn[i]);
+		}
 		stats_add(&stats->rx_packets, n);
 		stats_add(&stats->rx_bytes, bytes);
 	}
@@ -286,7 +289,7 @@ static void let_go(struct worker *w, unsigned slot)
 			xsk_detach(w->queue[i].xsk);
 		}
 	}
-	memset(&w->slot[slot], 0, sizeof(w->slot[slot]));
+	w->slot[slot] = (struct slot){.stats = counters(w, slot)};
 	w->draining--;
 	for (unsigned i = 0; i < w->queue_count; i++) {
 		if (w->queue[i].slot != slot) {
@@ -294,14 +297,6 @@ static void let_go(struct worker *w, unsigned slot)
 		}
 	}
 	w->queue_count = kept;
-	for (unsigned i = 0; i < SHUNT_PORTS_MAX; i++) {
-		w->slot[i].queue_count = 0;
-	}
-	for (unsigned i = 0; i < kept; i++) {
-		struct slot *owner = &w->slot[w->queue[i].slot];
-
-		owner->queue[owner->queue_count++] = &w->queue[i];
-	}
 	send_event(w, &event);
 }
 
@@ -309,7 +304,7 @@ static void let_go(struct worker *w, unsigned slot)
 static bool slot_busy(const struct slot *slot)
 {
 	for (unsigned i = 0; i < slot->queue_count; i++) {
-		const struct xsk *xsk = slot->queue[i]->xsk;
+		const struct xsk *xsk = slot->xsk[i];
 
 		if (xsk_rx_ready(xsk) || xsk_tx_outstanding(xsk) || xsk_staged(xsk)) {
 			return true;
@@ -344,8 +339,11 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 		return -ENOSPC;
 	}
 	q = &w->queue[w->queue_count++];
-	*q = (struct queue){.xsk = xsk, .slot = (uint8_t)slot, .beat = beat ? beat : &w->no_beat};
-	owner->queue[owner->queue_count++] = q;
+	*q = (struct queue){.xsk = xsk,
+			    .beat = beat ? beat : &w->no_beat,
+			    .slot = (uint8_t)slot,
+			    .number = (uint8_t)owner->queue_count};
+	owner->xsk[owner->queue_count++] = xsk;
 	xsk_refill(xsk);
 	return 0;
 }
@@ -390,9 +388,8 @@ unsigned worker_burst(struct worker *w)
 		obey(w, &command);
 	}
 	path_begin(&w->path, w->conf.tables, (uint32_t)(w->now_ns / SECOND_NS));
-	for (unsigned i = 0, number = 0; i < w->queue_count; i++) {
-		number = i && w->queue[i].slot == w->queue[i - 1].slot ? number + 1 : 0;
-		received += receive(w, &w->queue[i], number);
+	for (unsigned i = 0; i < w->queue_count; i++) {
+		received += receive(w, &w->queue[i]);
 	}
 	if (received && coarse_ns() - w->now_ns > STEER_STALE_NS) {
 		drop_staged(w); /* stopped in the middle of the burst */
@@ -483,6 +480,9 @@ int worker_create(struct worker **out, const struct worker_conf *conf)
 	}
 	memset(w, 0, sizeof(*w));
 	w->conf = *conf;
+	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
+		w->slot[slot].stats = &conf->stats->port[slot].worker[conf->id];
+	}
 	w->command_wake.fd = w->event_wake.fd = -1;
 	err = spsc_init(&w->commands, COMMANDS_MAX, sizeof(struct command));
 	if (!err) {

@@ -25,9 +25,20 @@ struct ip_addr {
 /* The family of an address, a route or a neighbour.  Not AF_*: these index arrays. */
 enum ip_family { IP_V4, IP_V6, IP_FAMILIES };
 
+/* A MAC as a number, first byte lowest: compared and hashed in a register. */
+static inline uint64_t mac_word(const struct mac *mac)
+{
+	uint32_t low;
+	uint16_t high;
+
+	memcpy(&low, mac->b, sizeof(low));
+	memcpy(&high, mac->b + sizeof(low), sizeof(high));
+	return low | (uint64_t)high << 32;
+}
+
 static inline bool mac_equal(const struct mac *a, const struct mac *b)
 {
-	return memcmp(a->b, b->b, MAC_SIZE) == 0;
+	return mac_word(a) == mac_word(b);
 }
 
 static inline bool ip_equal(const struct ip_addr *a, const struct ip_addr *b)

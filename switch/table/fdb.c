@@ -198,3 +198,15 @@ const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *ke
 
 	return item ? &item->entry : NULL;
 }
+
+const struct fdb_entry *fdb_find_word(const struct fdb *fdb, uint32_t bridge, uint16_t vlan,
+				      uint64_t mac)
+{
+	/* As key_load() would find them in memory: the VLAN's two bytes first. */
+	struct key_words words = {.vlan_mac = mac << 16 | vlan, .bridge = bridge};
+	const struct item *item;
+
+	_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "mac_word() is little-endian");
+	item = item_find(fdb, words, key_hash(fdb, words));
+	return item ? &item->entry : NULL;
+}

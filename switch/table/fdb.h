@@ -54,6 +54,9 @@ void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *a
 
 /* Reader: valid until the reader's next quiescent state. */
 const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key);
+/* The same for who has the key in registers: `mac` as addr.h's mac_word() gives it. */
+const struct fdb_entry *fdb_find_word(const struct fdb *fdb, uint32_t bridge, uint16_t vlan,
+				      uint64_t mac);
 /* Reader: note that the entry was seen as a source; stores only when the second changed. */
 static inline void fdb_touch(const struct fdb_entry *entry, uint32_t now_s)
 {

@@ -193,19 +193,19 @@ static unsigned inject(const uint8_t *data, size_t size)
 }
 
 /* The verdict on a copy whose end is the end of readable memory. */
-static struct verdict forward_guarded(const struct path *path, unsigned slot,
-				      struct xsk_frame *copy)
+static struct verdict forward_guarded(struct path *path, unsigned slot, struct xsk_frame *copy)
 {
 	uint8_t *place = guard - copy->len;
+	struct verdict verdict;
 
 	memcpy(place, copy->data, copy->len);
 	copy->data = place;
-	return forward(path, slot, copy);
+	forward(path, topo_port(path->topo, slot), copy, 1, &verdict);
+	return verdict;
 }
 
 /* The verdict on the frame in place, with the rest of its chunk out of bounds. */
-static struct verdict forward_poisoned(const struct path *path, unsigned slot,
-				       struct xsk_frame *frame)
+static struct verdict forward_poisoned(struct path *path, unsigned slot, struct xsk_frame *frame)
 {
 	uint8_t *chunk = umem_frame(umem_base(umem), frame->id);
 	uint8_t *end = frame->data + frame->len;
@@ -213,15 +213,21 @@ static struct verdict forward_poisoned(const struct path *path, unsigned slot,
 
 	ASAN_POISON_MEMORY_REGION(chunk, (size_t)(frame->data - chunk));
 	ASAN_POISON_MEMORY_REGION(end, (size_t)(chunk + FRAME_SIZE - end));
-	verdict = forward(path, slot, frame);
+	forward(path, topo_port(path->topo, slot), frame, 1, &verdict);
 	ASAN_UNPOISON_MEMORY_REGION(chunk, FRAME_SIZE);
 	return verdict;
 }
 
-static void carry_out(const struct xsk_frame *frame, const struct verdict *verdict)
+static uint64_t flood_slots(const struct path *path, unsigned in)
+{
+	return forward_flood_slots(path, topo_port(path->topo, in));
+}
+
+static void carry_out(const struct path *path, unsigned in, const struct xsk_frame *frame,
+		      const struct verdict *verdict)
 {
 	uint64_t slots = verdict->kind == VERDICT_TX      ? 1ull << verdict->slot
-			 : verdict->kind == VERDICT_FLOOD ? verdict->slots
+			 : verdict->kind == VERDICT_FLOOD ? flood_slots(path, in)
 							  : 0;
 
 	if (verdict->kind == VERDICT_PUNT) {
@@ -237,7 +243,7 @@ static void carry_out(const struct xsk_frame *frame, const struct verdict *verdi
 	xsk_release(umem, frame->id);
 }
 
-static void one(const struct path *path, bool worn, unsigned slot, struct xsk_frame *frame)
+static void one(struct path *path, bool worn, unsigned slot, struct xsk_frame *frame)
 {
 	uint8_t original[FRAME_ROOM];
 	struct xsk_frame before = *frame, copy = *frame;
@@ -248,13 +254,13 @@ static void one(const struct path *path, bool worn, unsigned slot, struct xsk_fr
 	again = forward_guarded(path, slot, &copy);
 	verdict = forward_poisoned(path, slot, frame);
 	require(verdict.kind == again.kind && verdict.reason == again.reason &&
-			verdict.slot == again.slot && verdict.flags == again.flags &&
-			verdict.slots == again.slots,
+			verdict.slot == again.slot && verdict.elsewhere == again.elsewhere,
 		"the same frame got another verdict");
 	require(frame->len == copy.len && memcmp(frame->data, copy.data, frame->len) == 0,
 		"the same frame came out with other bytes");
-	judge(worn, slot, &before, frame, &verdict);
-	carry_out(frame, &verdict);
+	judge(worn, slot, &before, frame, &verdict,
+	      verdict.kind == VERDICT_FLOOD ? flood_slots(path, slot) : 0, path->learn_count > 0);
+	carry_out(path, slot, frame, &verdict);
 }
 
 /* All rings empty, all frames home. */
@@ -289,7 +295,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct xsk_frame frames[SHUNT_BURST];
 	unsigned injected, received = 0;
-	struct path path;
+	static struct path path;
 	bool worn;
 
 	if (!size) {

@@ -209,12 +209,11 @@ static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t s
 }
 
 void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
-	   const struct verdict *verdict)
+	   const struct verdict *verdict, uint64_t flood_slots, bool learnt)
 {
 	static const bool no_skip[FRAME_ROOM];
 	struct mac router = maze_router_mac(slot), src = {{0}};
-	uint64_t slots = verdict->kind == VERDICT_TX ? 1ull << (verdict->slot & 63)
-						     : verdict->slots;
+	uint64_t slots = verdict->kind == VERDICT_TX ? 1ull << (verdict->slot & 63) : flood_slots;
 
 	require(verdict->kind <= VERDICT_FLOOD, "no such verdict");
 	require(after->id == before->id && after->len <= before->len, "the frame grew or changed");
@@ -232,14 +231,14 @@ void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struc
 			"a routed frame was dropped");
 	} else if (verdict->kind == VERDICT_PUNT) {
 		require(verdict->reason < PUNT_REASON_COUNT, "no such punt reason");
-		require(!(verdict->flags & VERDICT_ELSEWHERE) || verdict->reason == PUNT_NOT_FAST,
+		require(!verdict->elsewhere || verdict->reason == PUNT_NOT_FAST,
 			"cacheable, but not for leaving elsewhere");
 	} else {
 		require(slots && !(slots >> MAZE_PORTS), "sent to no port of ours");
 		bool routed = !memcmp(before->data, router.b, 6);
 		bool known = maze_bridge_of(slot) < 0 || maze_host_slot(&src) == (int)slot;
 
-		require(known == !(verdict->flags & VERDICT_LEARN), "learn");
+		require(known == !learnt, "learn");
 		require(!(slots >> slot & 1), "sent back");
 		if (worn) {
 			judge_worn(slot, before, slots, routed);

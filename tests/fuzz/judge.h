@@ -28,6 +28,6 @@ uint16_t pseudo_sum(const struct l4 *l4);
 
 /* `before` is the frame as it came in by `slot`, `after` as forward() left it. Aborts if wrong. */
 void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
-	   const struct verdict *verdict);
+	   const struct verdict *verdict, uint64_t flood_slots, bool learnt);
 
 #endif
