@@ -76,8 +76,8 @@ void mirror_read(struct mirror *mirror);
 void mirror_tick(struct mirror *mirror, uint32_t now_s);
 /* The checksums of frames from this port may be unfinished (known once the driver is). */
 void mirror_set_partial(struct mirror *mirror, unsigned slot, bool partial);
-/* A port is neither TOPO_L2 nor TOPO_L3, no flood target and no egress, until it is bound; a port that
- * comes back as another interface is not bound again.  Never calls ops. */
+/* A port is neither TOPO_L2 nor TOPO_L3, no flood target and no egress, until it is bound; one that
+ * comes back as another interface is not bound any more.  Never calls ops. */
 void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound);
 /* A worker saw `mac` as a source on `slot`: tell the kernel's bridge (NTF_USE). */
 void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan);

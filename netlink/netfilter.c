@@ -16,8 +16,8 @@
 #include "netlink/decode.h"
 #include "netlink/sock.h"
 
-/* linux/netfilter_bridge.h cannot be included here: it wants INT_MIN of the C library's limits.h, and
- * gets ours. */
+/* linux/netfilter_bridge.h cannot be included here: it wants INT_MIN of the C library's limits.h,
+ * and gets ours. */
 #define NF_BR_LOCAL_IN 1
 #define NF_BR_LOCAL_OUT 3
 #define NF_BR_BROUTING 5

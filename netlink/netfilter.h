@@ -57,7 +57,7 @@ struct netfilter_view {
 
 struct netfilter;
 
-/* 0, also when the kernel has no netfilter netlink (*out is then NULL, which all take); or -errno. */
+/* 0, also when the kernel has no netfilter netlink (*out is NULL then, which all take); -errno. */
 int netfilter_open(struct netfilter **out);
 void netfilter_close(struct netfilter *netfilter);
 /* Readable when nftables notified; -1 never. */

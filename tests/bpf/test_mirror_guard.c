@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* mirror and guard: what must not be bypassed takes its ports off, says why, and gives them back. */
+/* guard: what must not be bypassed takes its ports off, says why, and gives them back. */
 #include "mirror_lab.h"
 
 #include <errno.h>

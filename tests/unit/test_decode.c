@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* decode: messages built here, decoded whole, then cut at every length before a page that faults. */
+/* decode: messages built here, decoded whole, then cut at every length before a faulting page. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
