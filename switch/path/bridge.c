@@ -4,12 +4,12 @@
 #include "path/parse.h"
 #include "path/route.h"
 
-#define VLAN_TAG_SIZE 4u
+/* Kernel is_skb_forwardable(): the header, and the room of a tag is granted to every frame. */
+#define FORWARDABLE_SLACK (ETH_SIZE + 4u)
 
-/* Kernel is_skb_forwardable(): a tag's room is granted to every frame. */
 static bool fits(const struct topo_if *out, unsigned len)
 {
-	return len <= out->mtu + ETH_SIZE + VLAN_TAG_SIZE;
+	return len <= out->mtu + FORWARDABLE_SLACK;
 }
 
 static inline const struct topo_if *fast_member(const struct path *path, int slot, int bridge)
@@ -105,20 +105,23 @@ static inline bool learn(struct path *path, const struct topo_if *in, const stru
 	return true;
 }
 
-struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
-		      struct xsk_frame *frame, uint64_t dst, uint64_t src)
+/* What a frame like this one may be sent by without looking again. */
+static void remember(struct path *path, struct emc_entry *seen, const struct emc_key *key, int slot)
+{
+	unsigned max = topo_port(path->topo, (unsigned)slot)->mtu + FORWARDABLE_SLACK;
+
+	*seen = (struct emc_entry){.key = *key,
+				   .stamp = path->emc.stamp,
+				   .max = max < UINT16_MAX ? (uint16_t)max : UINT16_MAX,
+				   .slot = (uint8_t)slot};
+}
+
+/* The bridge's part that is worth remembering: everything but what is checked of each frame. */
+static struct verdict look_up(struct path *path, const struct topo_if *in,
+			      const struct topo_bridge *br, struct xsk_frame *frame, uint64_t dst)
 {
 	const struct fdb_entry *entry;
 
-	if (!(in->flags & TOPO_L2)) {
-		return verdict_punt(PUNT_FORWARDING);
-	}
-	if (!learn(path, in, br, frame_eth(frame), src)) {
-		return verdict_punt(PUNT_BAD_SOURCE);
-	}
-	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
-		return verdict_punt(PUNT_BAD_IP);
-	}
 	if (dst == mac_word(&br->self->mac)) {
 		return route(path, br->self, frame);
 	}
@@ -130,6 +133,36 @@ struct verdict bridge(struct path *path, const struct topo_if *in, const struct 
 		return verdict_drop(DROP_SAME_PORT);
 	}
 	return to_entry(path, entry, in->bridge, frame->len);
+}
+
+struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+		      struct xsk_frame *frame, uint64_t dst, uint64_t src)
+{
+	const struct emc_key key = {.word = {dst, src},
+				    .ingress = emc_ingress(EMC_BRIDGED, in->ifindex)};
+	struct emc_entry *seen = emc_place(&path->emc, &key);
+	unsigned learnt = path->learn_count;
+	struct verdict verdict;
+
+	if (!(in->flags & TOPO_L2)) {
+		return verdict_punt(PUNT_FORWARDING);
+	}
+	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
+		return verdict_punt(PUNT_BAD_IP);
+	}
+	if (emc_hit(&path->emc, seen, &key) && frame->len <= seen->max) {
+		return verdict_tx(seen->slot);
+	}
+	if (!learn(path, in, br, frame_eth(frame), src)) {
+		return verdict_punt(PUNT_BAD_SOURCE);
+	}
+	verdict = look_up(path, in, br, frame, dst);
+	/* Routed frames have a memory of their own; a source that is not learnt is reported again. */
+	if (verdict.kind == VERDICT_TX && path->learn_count == learnt &&
+	    dst != mac_word(&br->self->mac)) {
+		remember(path, seen, &key, verdict.slot);
+	}
+	return verdict;
 }
 
 struct verdict bridge_egress(const struct path *path, const struct topo_bridge *br,

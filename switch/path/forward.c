@@ -9,6 +9,12 @@
 
 void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 {
+	if (path->tables != tables) {
+		memset(path, 0, sizeof(*path));
+		path->tables = tables;
+	}
+	/* Before the first look-up: see tables_version(). */
+	emc_begin(&path->emc, tables_version(tables) << 32 | now_s);
 	path->topo = rcu_dereference(tables->topo);
 	path->fdb = tables->fdb;
 	path->neigh = tables->neigh;
@@ -61,7 +67,8 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 	path->learn_count = 0;
 	if (!in || !(in->flags & TOPO_UP)) {
 		for (unsigned i = 0; i < count; i++) {
-			verdicts[i] = verdict_punt(PUNT_FORWARDING);
+			verdicts[i] = frames[i].len < ETH_SIZE ? verdict_drop(DROP_SHORT)
+							       : verdict_punt(PUNT_FORWARDING);
 		}
 		return;
 	}

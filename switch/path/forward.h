@@ -14,11 +14,14 @@
 #define SHUNT_PATH_FORWARD_H
 
 #include "io/xsk.h"
+#include "path/emc.h"
 #include "path/reason.h"
 #include "table/tables.h"
 
-/* The tables as one burst sees them; valid until the worker's next quiescent state. */
+/* The tables as one burst sees them, valid until the worker's next quiescent state, and what a worker
+ * remembers of the bursts before.  Zeroed before its first use; one worker's own. */
 struct path {
+	const struct tables *tables;
 	const struct topo *topo;
 	const struct fdb *fdb;
 	const struct neigh *neigh;
@@ -29,6 +32,7 @@ struct path {
 	/* Sources of the last burst that the kernel's bridge does not have where they were seen. */
 	unsigned learn_count;
 	struct mac learn[SHUNT_BURST];
+	struct emc emc;
 };
 
 enum verdict_kind { VERDICT_DROP, VERDICT_PUNT, VERDICT_TX, VERDICT_FLOOD };

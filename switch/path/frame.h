@@ -96,10 +96,25 @@ static inline uint16_t checksum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/* A checksum after one 16-bit word under it changed from `old` to `new`: RFC 1624, equation 3. */
-static inline uint16_t checksum_replace(uint16_t check, uint16_t old_be, uint16_t new_be)
+/* The sum over a header without options: 0xffff when its checksum is right. */
+static inline uint16_t ipv4_sum(const struct ipv4 *ip)
 {
-	return (uint16_t)~checksum_fold((uint64_t)(uint16_t)~check + (uint16_t)~old_be + new_be);
+	const uint8_t *p = (const uint8_t *)ip;
+
+	return checksum_fold((uint64_t)load32(p) + load32(p + 4) + load32(p + 8) + load32(p + 12) +
+			     load32(p + 16));
+}
+
+/*
+ * One hop less, and the checksum with it (RFC 1624, equation 3, for a word that goes down by 0x0100;
+ * kernel ip_decrease_ttl()).  The TTL must be over 0.
+ */
+static inline void ipv4_decrease_ttl(struct ipv4 *ip)
+{
+	uint32_t check = (uint32_t)ip->check + htons(0x0100);
+
+	ip->check = (uint16_t)(check + (check >= 0xffff));
+	ip->ttl--;
 }
 
 #endif

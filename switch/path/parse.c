@@ -21,7 +21,7 @@ enum parse_result parse_ipv4(const struct xsk_frame *frame, unsigned *size)
 	if (length < IPV4_SIZE || length > frame->len - ETH_SIZE) {
 		return PARSE_BAD;
 	}
-	if (checksum_fold(checksum_add(0, ip, IPV4_SIZE)) != 0xffff) {
+	if (ipv4_sum(ip) != 0xffff) {
 		return PARSE_BAD;
 	}
 	*size = length;

@@ -12,13 +12,6 @@ struct packet {
 	unsigned size;            /* IP packet, header included, bytes */
 };
 
-/* Where it goes. */
-struct way {
-	const struct topo_if *out; /* L3 egress: a port or a bridge */
-	struct mac dst;
-	int slot; /* port that carries it */
-};
-
 /* Addresses that never are a destination to forward to, or a source (RFC 1812 5.3.7). */
 static bool martian4(const struct ipv4 *ip)
 {
@@ -91,13 +84,18 @@ static bool source_agrees(const struct path *path, const struct topo_if *in,
 }
 
 /* The hop's neighbour, and the port behind which it is. TX when `way` was filled. */
-static struct verdict resolve(const struct path *path, const struct hop *hop,
-			      const struct packet *packet, struct way *way)
+static struct verdict resolve(const struct path *path, const struct topo_if *out,
+			      const struct hop *hop, const struct packet *packet,
+			      struct emc_entry *way)
 {
 	struct neigh_key key = {.ifindex = hop->ifindex, .family = packet->family};
-	const struct topo_if *out = way->out;
+	unsigned max = packet->family == IP_V4 ? out->mtu : out->mtu6;
 	const struct neigh_entry *neigh;
+	struct verdict verdict = verdict_tx(out->slot);
 
+	if (packet->size > max) {
+		return verdict_punt(PUNT_TOO_BIG);
+	}
 	if (hop->has_via) {
 		key.family = hop->via_family;
 		key.addr = hop->via;
@@ -109,19 +107,26 @@ static struct verdict resolve(const struct path *path, const struct hop *hop,
 		return verdict_punt(PUNT_NO_NEIGH);
 	}
 	neigh_touch(neigh, path->now_s);
-	way->dst = neigh->lladdr;
 	if (out->kind == TOPO_BRIDGE) {
-		return bridge_egress(path, topo_bridge(path->topo, out->bridge), &neigh->lladdr,
-				     ETH_SIZE + packet->size);
+		verdict = bridge_egress(path, topo_bridge(path->topo, out->bridge), &neigh->lladdr,
+					ETH_SIZE + packet->size);
+		if (verdict.kind == VERDICT_TX && max > topo_port(path->topo, verdict.slot)->mtu) {
+			max = topo_port(path->topo, verdict.slot)->mtu;
+		}
 	}
-	return verdict_tx(out->slot);
+	way->dst = neigh->lladdr;
+	way->src = out->mac;
+	way->slot = verdict.slot;
+	way->max = max < UINT16_MAX ? (uint16_t)max : UINT16_MAX;
+	return verdict;
 }
 
 /* Local tables, source, route, egress, MTU, neighbour: everything that both families do alike. */
 static struct verdict find_way(const struct path *path, const struct topo_if *in,
-			       const struct packet *packet, struct way *way)
+			       const struct packet *packet, struct emc_entry *way)
 {
 	const struct nexthop *nexthop;
+	const struct topo_if *out;
 	const struct hop *hop;
 	uint32_t index;
 
@@ -143,26 +148,45 @@ static struct verdict find_way(const struct path *path, const struct topo_if *in
 	if (hop->ifindex == in->ifindex) {
 		return verdict_punt(PUNT_REDIRECT);
 	}
-	way->out = topo_if(path->topo, hop->ifindex);
-	if (!way->out || (way->out->flags & (TOPO_UP | TOPO_L3)) != (TOPO_UP | TOPO_L3) ||
-	    (way->out->kind == TOPO_PORT && way->out->bridge != TOPO_NONE)) {
+	out = topo_if(path->topo, hop->ifindex);
+	if (!out || (out->flags & (TOPO_UP | TOPO_L3)) != (TOPO_UP | TOPO_L3) ||
+	    (out->kind == TOPO_PORT && out->bridge != TOPO_NONE)) {
 		struct verdict verdict = verdict_punt(PUNT_NOT_FAST);
 
 		verdict.elsewhere = true;
 		return verdict;
 	}
-	if (packet->size > (packet->family == IP_V4 ? way->out->mtu : way->out->mtu6)) {
-		return verdict_punt(PUNT_TOO_BIG);
-	}
-	return resolve(path, hop, packet, way);
+	return resolve(path, out, hop, packet, way);
 }
 
-static void rewrite_eth(struct xsk_frame *frame, const struct way *way, unsigned size)
+/* As find_way(), from memory if it can be. On TX `*way` says how. */
+static inline struct verdict way_of(struct path *path, const struct topo_if *in,
+				    const struct packet *packet, const struct emc_key *key,
+				    const struct emc_entry **way)
+{
+	struct emc_entry *seen = emc_place(&path->emc, key), found;
+	struct verdict verdict;
+
+	*way = seen;
+	if (emc_hit(&path->emc, seen, key) && packet->size <= seen->max) {
+		return verdict_tx(seen->slot);
+	}
+	verdict = find_way(path, in, packet, &found);
+	if (verdict.kind == VERDICT_TX) {
+		found.key = *key;
+		found.stamp = path->emc.stamp;
+		found.pad = 0;
+		*seen = found;
+	}
+	return verdict;
+}
+
+static inline void rewrite_eth(struct xsk_frame *frame, const struct emc_entry *way, unsigned size)
 {
 	struct eth *eth = (struct eth *)frame->data;
 
 	eth->dst = way->dst;
-	eth->src = way->out->mac;
+	eth->src = way->src;
 	frame->len = ETH_SIZE + size; /* padding of the ingress link stays behind */
 }
 
@@ -171,15 +195,15 @@ static struct verdict refused(enum parse_result result)
 	return verdict_punt(result == PARSE_OPTIONS ? PUNT_OPTIONS : PUNT_BAD_IP);
 }
 
-static struct verdict route4(const struct path *path, const struct topo_if *in,
+static struct verdict route4(struct path *path, const struct topo_if *in,
 			     struct xsk_frame *frame)
 {
 	struct ipv4 *ip = (struct ipv4 *)(frame->data + ETH_SIZE);
 	struct packet packet = {.family = IP_V4, .src = ip->src, .dst = ip->dst, .addr_size = 4};
 	enum parse_result result = parse_ipv4(frame, &packet.size);
-	uint16_t old_be, new_be;
+	struct emc_key key = {.ingress = emc_ingress(EMC_IPV4, in->ifindex)};
+	const struct emc_entry *way;
 	struct verdict verdict;
-	struct way way;
 
 	if (result != PARSE_OK) {
 		return refused(result);
@@ -193,26 +217,25 @@ static struct verdict route4(const struct path *path, const struct topo_if *in,
 	if (ip->ttl <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
-	verdict = find_way(path, in, &packet, &way);
+	memcpy(key.word, ip->src, 8); /* and the destination behind it */
+	verdict = way_of(path, in, &packet, &key, &way);
 	if (verdict.kind != VERDICT_TX) {
 		return verdict;
 	}
-	memcpy(&old_be, &ip->ttl, sizeof(old_be)); /* TTL and protocol: one word of the header */
-	ip->ttl--;
-	memcpy(&new_be, &ip->ttl, sizeof(new_be));
-	ip->check = checksum_replace(ip->check, old_be, new_be);
-	rewrite_eth(frame, &way, packet.size);
+	ipv4_decrease_ttl(ip);
+	rewrite_eth(frame, way, packet.size);
 	return verdict;
 }
 
-static struct verdict route6(const struct path *path, const struct topo_if *in,
+static struct verdict route6(struct path *path, const struct topo_if *in,
 			     struct xsk_frame *frame)
 {
 	struct ipv6 *ip = (struct ipv6 *)(frame->data + ETH_SIZE);
 	struct packet packet = {.family = IP_V6, .src = ip->src, .dst = ip->dst, .addr_size = 16};
 	enum parse_result result = parse_ipv6(frame, &packet.size);
+	struct emc_key key = {.ingress = emc_ingress(EMC_IPV6, in->ifindex)};
+	const struct emc_entry *way;
 	struct verdict verdict;
-	struct way way;
 
 	if (result != PARSE_OK) {
 		return refused(result);
@@ -226,16 +249,17 @@ static struct verdict route6(const struct path *path, const struct topo_if *in,
 	if (ip->hops <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
-	verdict = find_way(path, in, &packet, &way);
+	memcpy(key.word, ip->src, 32);
+	verdict = way_of(path, in, &packet, &key, &way);
 	if (verdict.kind != VERDICT_TX) {
 		return verdict;
 	}
 	ip->hops--;
-	rewrite_eth(frame, &way, packet.size);
+	rewrite_eth(frame, way, packet.size);
 	return verdict;
 }
 
-struct verdict route(const struct path *path, const struct topo_if *in, struct xsk_frame *frame)
+struct verdict route(struct path *path, const struct topo_if *in, struct xsk_frame *frame)
 {
 	unsigned type = frame_ethertype(frame);
 

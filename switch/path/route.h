@@ -11,6 +11,6 @@
 
 #include "path/forward.h"
 
-struct verdict route(const struct path *path, const struct topo_if *in, struct xsk_frame *frame);
+struct verdict route(struct path *path, const struct topo_if *in, struct xsk_frame *frame);
 
 #endif

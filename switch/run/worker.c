@@ -106,24 +106,51 @@ static void learn(struct worker *w, unsigned slot, const struct mac *mac)
 
 /* Verdicts --------------------------------------------------------------------------------- */
 
-/* Stage for one egress port; the queue number is the ingress queue's, as far as there are. */
-static void stage(struct worker *w, unsigned slot, unsigned number, const struct xsk_frame *frame)
-{
-	struct slot *egress = &w->slot[slot];
+/* Where the frames of a burst go, kept for as long as it is the same port: a run of frames for one
+ * port looks it up once, and counts once. */
+struct egress {
+	struct xsk *xsk; /* NULL: the port is gone */
+	struct stats_port_worker *stats;
+	unsigned slot;
+	uint64_t packets, bytes; /* not yet counted */
+};
 
-	if (!egress->queue_count || egress->gone) {
-		stats_add(&egress->stats->drops[DROP_TX_GONE], 1);
-		return;
+#define EGRESS_NONE SHUNT_PORTS_MAX
+
+static void egress_count(struct egress *e)
+{
+	if (e->packets) {
+		stats_add(&e->stats->tx_packets, e->packets);
+		stats_add(&e->stats->tx_bytes, e->bytes);
 	}
-	if (number >= egress->queue_count) {
-		number %= egress->queue_count;
+}
+
+/* The queue number is the ingress queue's, as far as there are. */
+static void egress_turn(struct worker *w, struct egress *e, unsigned slot, unsigned number)
+{
+	const struct slot *to = &w->slot[slot];
+
+	egress_count(e);
+	*e = (struct egress){.stats = to->stats, .slot = slot};
+	if (to->queue_count && !to->gone) {
+		e->xsk = to->xsk[number < to->queue_count ? number : number % to->queue_count];
 	}
-	if (xsk_stage(egress->xsk[number], frame)) {
-		stats_add(&egress->stats->drops[DROP_TX_FULL], 1);
-		return;
+}
+
+static inline void stage(struct worker *w, struct egress *e, unsigned slot, unsigned number,
+			 const struct xsk_frame *frame)
+{
+	if (e->slot != slot) {
+		egress_turn(w, e, slot, number);
 	}
-	stats_add(&egress->stats->tx_packets, 1);
-	stats_add(&egress->stats->tx_bytes, frame->len);
+	if (!e->xsk) {
+		stats_add(&e->stats->drops[DROP_TX_GONE], 1);
+	} else if (xsk_stage(e->xsk, frame)) {
+		stats_add(&e->stats->drops[DROP_TX_FULL], 1);
+	} else {
+		e->packets++;
+		e->bytes += frame->len;
+	}
 }
 
 /* True when the frame is the punt thread's now. */
@@ -156,35 +183,48 @@ static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
 	return true;
 }
 
-static void flood(struct worker *w, const struct queue *q, const struct topo_if *in,
-		  const struct xsk_frame *frame)
+static void flood(struct worker *w, struct egress *e, const struct queue *q,
+		  const struct topo_if *in, const struct xsk_frame *frame)
 {
 	stats_add(&counters(w, q->slot)->flooded, 1);
 	for (uint64_t left = forward_flood_slots(&w->path, in); left; left &= left - 1) {
-		stage(w, (unsigned)__builtin_ctzll(left), q->number, frame);
+		stage(w, e, (unsigned)__builtin_ctzll(left), q->number, frame);
 	}
 }
 
-static void carry_out(struct worker *w, const struct queue *q, const struct topo_if *in,
-		      const struct xsk_frame *frame, const struct verdict *verdict)
+/* What is not sent. True when the frame is still ours. */
+static bool carry_out(struct worker *w, struct egress *e, const struct queue *q,
+		      const struct topo_if *in, const struct xsk_frame *frame,
+		      const struct verdict *verdict)
 {
-	switch ((enum verdict_kind)verdict->kind) {
-	case VERDICT_TX:
-		stage(w, verdict->slot, q->number, frame);
-		break;
-	case VERDICT_FLOOD:
-		flood(w, q, in, frame);
-		break;
-	case VERDICT_PUNT:
-		if (punt(w, q->slot, frame, verdict)) {
-			return;
-		}
-		break;
-	case VERDICT_DROP:
+	if (verdict->kind == VERDICT_FLOOD) {
+		flood(w, e, q, in, frame);
+	} else if (verdict->kind == VERDICT_DROP) {
 		stats_add(&counters(w, q->slot)->drops[verdict->reason], 1);
-		break;
+	} else {
+		return !punt(w, q->slot, frame, verdict);
 	}
-	xsk_release(w->conf.umem, frame->id);
+	return true;
+}
+
+static void carry_out_all(struct worker *w, const struct queue *q, const struct topo_if *in,
+			  const struct xsk_frame *frames, const struct verdict *verdicts,
+			  unsigned count)
+{
+	struct egress egress = {.slot = EGRESS_NONE};
+
+	for (unsigned i = 0; i < count; i++) {
+		if (verdicts[i].kind == VERDICT_TX) {
+			stage(w, &egress, verdicts[i].slot, q->number, &frames[i]);
+		} else if (!carry_out(w, &egress, q, in, &frames[i], &verdicts[i])) {
+			continue;
+		}
+		xsk_release(w->conf.umem, frames[i].id);
+	}
+	egress_count(&egress);
+	for (unsigned i = 0; i < w->path.learn_count; i++) {
+		learn(w, q->slot, &w->path.learn[i]);
+	}
 }
 
 /* Queues ----------------------------------------------------------------------------------- */
@@ -237,12 +277,7 @@ static unsigned receive(struct worker *w, struct queue *q)
 			bytes += frames[i].len;
 		}
 		forward(&w->path, in, frames, n, verdicts);
-		for (unsigned i = 0; i < n; i++) {
-			carry_out(w, q, in, &frames[i], &verdicts[i]);
-		}
-		for (unsigned i = 0; i < w->path.learn_count; i++) {
-			learn(w, q->slot, &w->path.learn[i]);
-		}
+		carry_out_all(w, q, in, frames, verdicts, n);
 		stats_add(&stats->rx_packets, n);
 		stats_add(&stats->rx_bytes, bytes);
 	}

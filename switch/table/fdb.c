@@ -167,6 +167,11 @@ size_t fdb_resync_sweep(struct fdb *fdb)
 	return before - fdb->hash.count;
 }
 
+uint64_t fdb_version(const struct fdb *fdb)
+{
+	return hash_version(&fdb->hash);
+}
+
 size_t fdb_count(const struct fdb *fdb)
 {
 	return fdb->hash.count;

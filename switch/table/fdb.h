@@ -49,6 +49,8 @@ int fdb_delete(struct fdb *fdb, const struct fdb_key *key);
 void fdb_resync_begin(struct fdb *fdb);
 size_t fdb_resync_sweep(struct fdb *fdb);
 size_t fdb_count(const struct fdb *fdb);
+/* Changes when an entry comes, goes or is replaced. Any thread. */
+uint64_t fdb_version(const struct fdb *fdb);
 /* Writer thread; fn may not change the table except fdb_delete() of the entry it was given. */
 void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *arg), void *arg);
 

@@ -256,6 +256,11 @@ static struct level root_level(const struct ip_addr *prefix)
 	return (struct level){.bits = ROOT_BITS, .index = level_index(prefix, 0)};
 }
 
+static void changed(struct fib *fib)
+{
+	__atomic_store_n(&fib->version, fib->version + 1, __ATOMIC_RELEASE);
+}
+
 int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint32_t value)
 {
 	struct trie *trie = trie_of(fib);
@@ -281,9 +286,11 @@ int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint
 			*node_meta(trie, level.node) += leaf_len(word) <= level.base;
 		}
 		word_store(level_word(trie, &level), fresh);
+		changed(fib);
 		return 0;
 	}
 	rewrite_level(trie, &level, len, 0, leaf(len, value));
+	changed(fib);
 	return 0;
 }
 
@@ -329,6 +336,7 @@ int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsi
 	}
 	rewrite_level(trie, &path[depth], len, len, leaf(cover_len, cover_value));
 	collapse(trie, path, depth);
+	changed(fib);
 	reclaim(trie);
 	return 0;
 }
@@ -399,11 +407,13 @@ void fib_close(struct fib *fib, uint32_t value)
 		word_store(&trie->closed[i], leaf(0, value));
 	}
 	__atomic_store_n(&fib->words, trie->closed, __ATOMIC_RELEASE);
+	changed(fib);
 }
 
 void fib_open(struct fib *fib)
 {
 	__atomic_store_n(&fib->words, trie_of(fib)->arena.base, __ATOMIC_RELEASE);
+	changed(fib);
 }
 
 size_t fib_memory(const struct fib *fib)

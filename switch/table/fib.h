@@ -28,6 +28,7 @@
  */
 struct fib {
 	const uint32_t *words; /* RCU; never NULL */
+	uint64_t version;      /* counts every change, stored (release) after it */
 };
 
 #define FIB_CHILD (1u << 31) /* otherwise a leaf: prefix length << 22 | value */

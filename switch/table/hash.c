@@ -82,6 +82,11 @@ static void hash_grow(struct hash *hash)
 	call_rcu(&old->rcu, buckets_free);
 }
 
+static void hash_changed(struct hash *hash)
+{
+	__atomic_store_n(&hash->version, hash->version + 1, __ATOMIC_RELEASE);
+}
+
 void hash_insert(struct hash *hash, struct hash_node *node, uint32_t value)
 {
 	struct hash_buckets *buckets;
@@ -97,6 +102,7 @@ void hash_insert(struct hash *hash, struct hash_node *node, uint32_t value)
 	node->next[buckets->side] = *bucket;
 	node->next[!buckets->side] = NULL;
 	__atomic_store_n(bucket, node, __ATOMIC_RELEASE);
+	hash_changed(hash);
 }
 
 /* The pointer that leads to the node. */
@@ -117,6 +123,7 @@ void hash_remove(struct hash *hash, struct hash_node *node)
 
 	/* The node keeps its own next: a reader that stands on it walks on. */
 	__atomic_store_n(link, node->next[hash->buckets->side], __ATOMIC_RELEASE);
+	hash_changed(hash);
 	hash->count--;
 }
 
@@ -129,6 +136,7 @@ void hash_replace(struct hash *hash, struct hash_node *old, struct hash_node *fr
 	fresh->next[side] = old->next[side];
 	fresh->next[!side] = NULL;
 	__atomic_store_n(link, fresh, __ATOMIC_RELEASE);
+	hash_changed(hash);
 }
 
 void hash_each(struct hash *hash, void (*fn)(struct hash_node *node, void *arg), void *arg)

@@ -42,6 +42,7 @@ struct hash_buckets {
 struct hash {
 	struct hash_buckets *buckets; /* RCU */
 	size_t count;
+	uint64_t version; /* counts every change, stored (release) after it */
 	bool growing; /* readers of the former array may be left; cleared by liburcu's thread */
 	uint64_t seed[2];
 };
@@ -61,6 +62,12 @@ static inline uint64_t hash_mix(uint64_t a, uint64_t b)
 	unsigned __int128 product = (unsigned __int128)a * b;
 
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Reader: what it finds after this is at least as new as the version says. */
+static inline uint64_t hash_version(const struct hash *hash)
+{
+	return __atomic_load_n(&hash->version, __ATOMIC_ACQUIRE);
 }
 
 /* Reader: take the array once a search ... */

@@ -178,6 +178,11 @@ size_t neigh_resync_sweep(struct neigh *neigh)
 	return before - neigh->hash.count;
 }
 
+uint64_t neigh_version(const struct neigh *neigh)
+{
+	return hash_version(&neigh->hash);
+}
+
 size_t neigh_count(const struct neigh *neigh)
 {
 	return neigh->hash.count;

@@ -25,6 +25,7 @@ struct tables {
 	struct fdb *fdb;
 	struct neigh *neigh;
 	struct rib *rib;
+	uint64_t topo_version; /* counts published topos, stored (release) after each */
 };
 
 struct tables_limits {
@@ -36,6 +37,10 @@ int tables_create(struct tables *tables, const struct tables_limits *limits);
 void tables_destroy(struct tables *tables); /* no reader may be left */
 /* Publish a new topo; the old one is freed after a grace period. */
 void tables_publish_topo(struct tables *tables, struct topo *topo);
+
+/* Reader: another number after any change that a look-up could see.  What is found after asking is at
+ * least as new as the number: a result may be kept for as long as it stays the same. */
+uint64_t tables_version(const struct tables *tables);
 
 /* Reader: valid until the reader's next quiescent state. */
 static inline const struct topo *tables_topo(const struct tables *tables)

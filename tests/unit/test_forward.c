@@ -83,6 +83,7 @@ static void mend_checksum(void)
 static int setup(void **state)
 {
 	memset(&world, 0, sizeof(world));
+	memset(&path, 0, sizeof(path)); /* remembers another test's world */
 	world_build(&world);
 	return 0;
 }

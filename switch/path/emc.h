@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * emc: the exact-match cache: what was decided for the last frames like this one.
+ *
+ * What:    (ingress, source, destination) -> egress and rewrite, for frames that were sent to one
+ *          port.  Direct-mapped; an entry holds what bridge() or route() looked up, not what they
+ *          check of each frame (header, TTL, length), which is checked on every frame all the same.
+ *          The idea is Open vSwitch's (Pfaff et al., "The Design and Implementation of Open
+ *          vSwitch", NSDI 2015, 4.2 and 6), with what made it fragile there left out: an entry is
+ *          good for one version of the tables and for one second, so there is nothing to invalidate,
+ *          and an entry in use marks its FDB entries and neighbours as used once a second.
+ * Callers: path/bridge, path/route.
+ * Thread:  one worker's own.
+ * Owner:   part of struct path.
+ * Full:    a newer entry takes the place; the loser is looked up again.
+ * Refuses: nothing; an attacker who makes every frame miss gets the plain look-ups.
+ */
+#ifndef SHUNT_PATH_EMC_H
+#define SHUNT_PATH_EMC_H
+
+#include "table/addr.h"
+
+#define EMC_ENTRIES 1024u /* 64 KiB: with the burst's headers it fits into a second-level cache */
+
+struct emc_key {
+	uint64_t word[4]; /* MACs, or addresses; what a kind of key does not use is 0 */
+	uint64_t ingress; /* interface, and the kind of key */
+};
+
+struct emc_entry {
+	struct emc_key key;
+	uint32_t stamp;
+	uint16_t max;  /* longest that may go this way: frame (bridged), IP packet (routed); bytes */
+	uint8_t slot;  /* egress port */
+	uint8_t pad;
+	struct mac dst, src; /* routed: the new ones */
+} __attribute__((aligned(64)));
+
+_Static_assert(sizeof(struct emc_entry) == 64, "one cache line");
+
+struct emc {
+	uint32_t stamp; /* of now; 0 is never valid */
+	uint64_t version;
+	struct emc_entry entry[EMC_ENTRIES];
+};
+
+enum emc_kind { EMC_BRIDGED = 1, EMC_IPV4, EMC_IPV6 };
+
+static inline uint64_t emc_ingress(enum emc_kind kind, uint32_t ifindex)
+{
+	return (uint64_t)kind << 32 | ifindex;
+}
+
+/* Once a burst: entries stay good while `version` (table contents and second) is the same. */
+static inline void emc_begin(struct emc *emc, uint64_t version)
+{
+	if (version == emc->version) {
+		return;
+	}
+	emc->version = version;
+	if (!++emc->stamp) {
+		/* wrapped: nothing from 2^32 versions ago may come back */
+		memset(emc->entry, 0, sizeof(emc->entry));
+		emc->stamp = 1;
+	}
+}
+
+/* The place of a key.  Multiply-shift (Dietzfelbinger et al., 1997): the top bits are the hash. */
+static inline struct emc_entry *emc_place(struct emc *emc, const struct emc_key *key)
+{
+	uint64_t hash = (key->word[0] ^ key->ingress) * 0x9e3779b97f4a7c15ull ^
+			key->word[1] * 0xc2b2ae3d27d4eb4full ^
+			(key->word[2] + key->word[3]) * 0x165667b19e3779f9ull;
+
+	return &emc->entry[hash >> 54];
+}
+
+_Static_assert(EMC_ENTRIES == 1u << (64 - 54), "the hash's top bits");
+
+static inline bool emc_hit(const struct emc *emc, const struct emc_entry *entry,
+			   const struct emc_key *key)
+{
+	return entry->stamp == emc->stamp && entry->key.word[0] == key->word[0] &&
+	       entry->key.word[1] == key->word[1] && entry->key.ingress == key->ingress &&
+	       entry->key.word[2] == key->word[2] && entry->key.word[3] == key->word[3];
+}
+
+#endif
