@@ -13,11 +13,11 @@ killed_under_ping() {
 	sleep 0.8
 	kill_shuntd
 	wait $ping || true
+	no_xdp
+	start_shuntd p1 p2 p5 p6
 	local lost
 	lost=$(sed -n 's/\([0-9]*\) packets transmitted, \([0-9]*\) received.*/\1 \2/p' "$LAB/ping")
 	[ $((${lost% *} - ${lost#* })) -le 1 ] || die "$(cat "$LAB/ping")"
-	no_xdp
-	start_shuntd p1 p2 p5 p6
 }
 
 stop_leaves_nothing() {

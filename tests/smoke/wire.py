@@ -516,7 +516,10 @@ def shunt(*arguments):
 
 
 def port_state(port):
-    entry = next(p for p in shunt("port") if p["ifname"] == port)
+    try:
+        entry = next(p for p in shunt("port") if p["ifname"] == port)
+    except AssertionError as error:  # not there yet, or not any more
+        return "unknown", str(error)
     return entry["state"], entry["reason"]
 
 
