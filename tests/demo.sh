@@ -33,7 +33,7 @@ indent() {
 demo_ping() {
 	local summary
 	summary=$(at "$1" ping -n -q -c 5 -i 0.1 -w 5 "$2") || die "$1 does not reach $2"
-	good "$(printf '%-32s %s' "$3" "$(sed -n 's/^rtt [^=]*= \([0-9.]*\)\/\([0-9.]*\).*/\2 ms on average/p' \
+	good "$(printf '%-40s %s' "$3" "$(sed -n 's/^rtt [^=]*= \([0-9.]*\)\/\([0-9.]*\).*/\2 ms on average/p' \
 		<<<"$summary")")"
 }
 
@@ -49,7 +49,7 @@ demo_tcp() {
 		bits=$(jq '.end.sum_received.bits_per_second / 1e6 | floor' "$LAB/iperf.json")
 		[ "$bits" -gt 20 ] || die "only $bits Mbit/s"
 		[ $((after - before)) -gt 1000 ] || die "only $((after - before)) frames of $4 went through shuntd"
-		good "$(printf '%-32s %6d Mbit/s, %7d frames from %s through AF_XDP' \
+		good "$(printf '%-40s %6d Mbit/s, %7d frames from %s through AF_XDP' \
 			"$5${reverse:+, the other way}" "$bits" $((after - before)) "$4")"
 	done
 }

@@ -256,7 +256,9 @@ write_config() {
 			echo "port \"$p\""
 		fi
 	done >"$LAB/shunt.lua"
-	echo "${CONFIG_EXTRA:-}" >>"$LAB/shunt.lua"
+	if [ -n "${CONFIG_EXTRA:-}" ]; then
+		echo "$CONFIG_EXTRA" >>"$LAB/shunt.lua"
+	fi
 }
 
 # start_shuntd PORT...: and wait until all of them are fast.
