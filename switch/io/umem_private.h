@@ -139,6 +139,14 @@ static inline void frame_stage(struct umem *umem, frame_id id)
 	entry->staged++;
 }
 
+/* worker -> stage of one socket, and the worker's own hold given up. */
+static inline void frame_send(struct umem *umem, frame_id id)
+{
+	frame_assert(umem->entry[id].word == WORD_HELD);
+	umem->staged++;
+	umem->entry[id].word = WORD_LEFT;
+}
+
 /* stage -> nowhere: a reference less. */
 static inline void frame_unstage(struct umem *umem, frame_id id)
 {

@@ -115,12 +115,13 @@ static __attribute__((noinline)) bool make_room(struct xsk *xsk)
 	return xsk->stage_tail != xsk->stage_end;
 }
 
-int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame)
+/* False: no room. */
+static inline bool stage_push(struct xsk *xsk, const struct xsk_frame *frame)
 {
 	struct xdp_desc *desc;
 
 	if (unlikely(xsk->stage_tail == xsk->stage_end) && !make_room(xsk)) {
-		return -ENOSPC;
+		return false;
 	}
 	desc = xsk->stage_tail;
 	desc->addr = (uint64_t)(frame->data - xsk->base);
@@ -129,7 +130,24 @@ int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame)
 	frame_assert(desc->addr >> FRAME_SHIFT == frame->id &&
 		     desc->len <= FRAME_SIZE - (desc->addr & (FRAME_SIZE - 1)));
 	xsk->stage_tail = desc + 1;
+	return true;
+}
+
+int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame)
+{
+	if (!stage_push(xsk, frame)) {
+		return -ENOSPC;
+	}
 	frame_stage(xsk->umem, frame->id);
+	return 0;
+}
+
+int xsk_send(struct xsk *xsk, const struct xsk_frame *frame)
+{
+	if (!stage_push(xsk, frame)) {
+		return -ENOSPC;
+	}
+	frame_send(xsk->umem, frame->id);
 	return 0;
 }
 

@@ -79,6 +79,9 @@ bool xsk_rx_ready(const struct xsk *xsk);
  * data and len are as they shall go out; both must lie inside the chunk. Once a socket and
  * frame. */
 int xsk_stage(struct xsk *xsk, const struct xsk_frame *frame);
+/* xsk_stage() and xsk_release() in one, for a frame that goes to one socket only. On -ENOSPC it is
+ * still the worker's. */
+int xsk_send(struct xsk *xsk, const struct xsk_frame *frame);
 /* The worker is done with a frame it staged zero or more times: frees it when nobody holds it. */
 void xsk_release(struct umem *umem, frame_id id);
 /* Move the stage onto the TX ring, publish once, and wake the kernel if it asks for it (the only

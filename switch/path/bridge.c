@@ -105,44 +105,49 @@ static inline bool learn(struct path *path, const struct topo_if *in, const stru
 	return true;
 }
 
-/* What a frame like this one may be sent by without looking again. */
-static void remember(struct path *path, struct emc_entry *seen, const struct emc_key *key, int slot)
-{
-	unsigned max = topo_port(path->topo, (unsigned)slot)->mtu + FORWARDABLE_SLACK;
-
-	*seen = (struct emc_entry){.key = *key,
-				   .stamp = path->emc.stamp,
-				   .max = max < UINT16_MAX ? (uint16_t)max : UINT16_MAX,
-				   .slot = (uint8_t)slot};
-}
-
-/* The bridge's part that is worth remembering: everything but what is checked of each frame. */
-static struct verdict look_up(struct path *path, const struct topo_if *in,
-			      const struct topo_bridge *br, struct xsk_frame *frame, uint64_t dst)
+/*
+ * With nothing remembered of such a frame: learn, find its way, and remember that.  Not when it is
+ * routed, which has a memory of its own, nor when the source is not learnt: it shall be reported
+ * again.
+ */
+static __attribute__((noinline)) struct verdict
+look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+	struct xsk_frame *frame, const uint64_t key[2], struct emc_entry *seen)
 {
 	const struct fdb_entry *entry;
+	unsigned learnt = path->learn_count, max;
+	struct verdict verdict;
 
-	if (dst == mac_word(&br->self->mac)) {
+	if (!learn(path, in, br, frame_eth(frame), key[1])) {
+		return verdict_punt(PUNT_BAD_SOURCE);
+	}
+	if (key[0] == mac_word(&br->self->mac)) {
 		return route(path, br->self, frame);
 	}
-	entry = fdb_find_word(path->fdb, br->ifindex, 0, dst);
+	entry = fdb_find_word(path->fdb, br->ifindex, 0, key[0]);
 	if (!entry) {
 		return flood(path, br, in, frame->len);
 	}
 	if (entry->slot == in->slot && entry->state != FDB_LOCAL) {
 		return verdict_drop(DROP_SAME_PORT);
 	}
-	return to_entry(path, entry, in->bridge, frame->len);
+	verdict = to_entry(path, entry, in->bridge, frame->len);
+	if (verdict.kind == VERDICT_TX && path->learn_count == learnt) {
+		max = topo_port(path->topo, verdict.slot)->mtu + FORWARDABLE_SLACK;
+		*seen = (struct emc_entry){.key = {key[0], key[1]},
+					   .ingress = emc_ingress(EMC_BRIDGED, in->ifindex),
+					   .stamp = path->emc.stamp,
+					   .max = max < UINT16_MAX ? (uint16_t)max : UINT16_MAX,
+					   .slot = verdict.slot};
+	}
+	return verdict;
 }
 
 struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 		      struct xsk_frame *frame, uint64_t dst, uint64_t src)
 {
-	const struct emc_key key = {.word = {dst, src},
-				    .ingress = emc_ingress(EMC_BRIDGED, in->ifindex)};
-	struct emc_entry *seen = emc_place(&path->emc, &key);
-	unsigned learnt = path->learn_count;
-	struct verdict verdict;
+	const uint64_t key[2] = {dst, src}, ingress = emc_ingress(EMC_BRIDGED, in->ifindex);
+	struct emc_entry *seen = emc_place(&path->emc, ingress, key, 2);
 
 	if (!(in->flags & TOPO_L2)) {
 		return verdict_punt(PUNT_FORWARDING);
@@ -150,19 +155,10 @@ struct verdict bridge(struct path *path, const struct topo_if *in, const struct 
 	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
 		return verdict_punt(PUNT_BAD_IP);
 	}
-	if (emc_hit(&path->emc, seen, &key) && frame->len <= seen->max) {
+	if (emc_hit(&path->emc, seen, ingress, key, 2) && frame->len <= seen->max) {
 		return verdict_tx(seen->slot);
 	}
-	if (!learn(path, in, br, frame_eth(frame), src)) {
-		return verdict_punt(PUNT_BAD_SOURCE);
-	}
-	verdict = look_up(path, in, br, frame, dst);
-	/* Routed frames have a memory of their own; a source that is not learnt is reported again. */
-	if (verdict.kind == VERDICT_TX && path->learn_count == learnt &&
-	    dst != mac_word(&br->self->mac)) {
-		remember(path, seen, &key, verdict.slot);
-	}
-	return verdict;
+	return look_up(path, in, br, frame, key, seen);
 }
 
 struct verdict bridge_egress(const struct path *path, const struct topo_bridge *br,

@@ -20,18 +20,16 @@
 
 #include "table/addr.h"
 
-#define EMC_ENTRIES 1024u /* 64 KiB: with the burst's headers it fits into a second-level cache */
+#define EMC_ENTRIES 4096u /* 256 KiB a worker; only flows in use touch their line */
 
-struct emc_key {
-	uint64_t word[4]; /* MACs, or addresses; what a kind of key does not use is 0 */
-	uint64_t ingress; /* interface, and the kind of key */
-};
+#define EMC_WORDS 4u /* of 64 bits, in the longest key */
 
 struct emc_entry {
-	struct emc_key key;
+	uint64_t key[EMC_WORDS]; /* MACs, or addresses; a kind of key uses the first so many */
+	uint64_t ingress;        /* interface, and the kind of key */
 	uint32_t stamp;
-	uint16_t max;  /* longest that may go this way: frame (bridged), IP packet (routed); bytes */
-	uint8_t slot;  /* egress port */
+	uint16_t max; /* longest that may go this way: frame (bridged), IP packet (routed); bytes */
+	uint8_t slot; /* egress port */
 	uint8_t pad;
 	struct mac dst, src; /* routed: the new ones */
 } __attribute__((aligned(64)));
@@ -65,24 +63,40 @@ static inline void emc_begin(struct emc *emc, uint64_t version)
 	}
 }
 
-/* The place of a key.  Multiply-shift (Dietzfelbinger et al., 1997): the top bits are the hash. */
-static inline struct emc_entry *emc_place(struct emc *emc, const struct emc_key *key)
+/*
+ * The place of a key of `words` words (1, 2 or 4, constant for the kind).  Multiply-shift
+ * (Dietzfelbinger et al., 1997): the top bits are the hash.
+ */
+static inline struct emc_entry *emc_place(struct emc *emc, uint64_t ingress, const uint64_t *key,
+					  unsigned words)
 {
-	uint64_t hash = (key->word[0] ^ key->ingress) * 0x9e3779b97f4a7c15ull ^
-			key->word[1] * 0xc2b2ae3d27d4eb4full ^
-			(key->word[2] + key->word[3]) * 0x165667b19e3779f9ull;
+	uint64_t hash = (key[0] ^ ingress) * 0x9e3779b97f4a7c15ull;
 
-	return &emc->entry[hash >> 54];
+	if (words > 1) {
+		hash ^= key[1] * 0xc2b2ae3d27d4eb4full;
+	}
+	if (words > 2) {
+		hash ^= (key[2] ^ (key[3] << 1)) * 0x165667b19e3779f9ull;
+	}
+	return &emc->entry[hash >> 52];
 }
 
-_Static_assert(EMC_ENTRIES == 1u << (64 - 54), "the hash's top bits");
+_Static_assert(EMC_ENTRIES == 1u << (64 - 52), "the hash's top bits");
 
-static inline bool emc_hit(const struct emc *emc, const struct emc_entry *entry,
-			   const struct emc_key *key)
+/* Is it the key's, and still good? */
+static inline bool emc_hit(const struct emc *emc, const struct emc_entry *entry, uint64_t ingress,
+			   const uint64_t *key, unsigned words)
 {
-	return entry->stamp == emc->stamp && entry->key.word[0] == key->word[0] &&
-	       entry->key.word[1] == key->word[1] && entry->key.ingress == key->ingress &&
-	       entry->key.word[2] == key->word[2] && entry->key.word[3] == key->word[3];
+	bool same = entry->stamp == emc->stamp && entry->ingress == ingress &&
+		    entry->key[0] == key[0];
+
+	if (words > 1) {
+		same = same && entry->key[1] == key[1];
+	}
+	if (words > 2) {
+		same = same && entry->key[2] == key[2] && entry->key[3] == key[3];
+	}
+	return same;
 }
 
 #endif

@@ -9,12 +9,14 @@
 
 void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 {
-	if (path->tables != tables) {
-		memset(path, 0, sizeof(*path));
-		path->tables = tables;
-	}
 	/* Before the first look-up: see tables_version(). */
-	emc_begin(&path->emc, tables_version(tables) << 32 | now_s);
+	uint64_t version = tables_version(tables) << 32 | now_s;
+
+	if (path->tables != tables) {
+		path->tables = tables;
+		path->emc.version = ~version; /* what was remembered is of others */
+	}
+	emc_begin(&path->emc, version);
 	path->topo = rcu_dereference(tables->topo);
 	path->fdb = tables->fdb;
 	path->neigh = tables->neigh;

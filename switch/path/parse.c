@@ -48,7 +48,7 @@ enum parse_result parse_ipv6(const struct xsk_frame *frame, unsigned *size)
 }
 
 /* Where in the L4 header the checksum is; 0 for a protocol we do not finish. */
-static unsigned checksum_offset(unsigned proto, unsigned l4_size)
+static inline unsigned checksum_offset(unsigned proto, unsigned l4_size)
 {
 	if (proto == PROTO_TCP && l4_size >= 20) {
 		return 16; /* RFC 9293 3.1 */
@@ -59,27 +59,22 @@ static unsigned checksum_offset(unsigned proto, unsigned l4_size)
 	return 0;
 }
 
-static void finish(uint8_t *l4, unsigned l4_size, unsigned proto, const uint8_t *addresses,
-		   unsigned addresses_size)
+/* `addresses` is the sum of both. */
+static inline void finish(uint8_t *l4, unsigned l4_size, unsigned proto, uint64_t addresses)
 {
 	unsigned offset = checksum_offset(proto, l4_size);
-	uint64_t pseudo;
 	uint16_t field, check;
 
 	if (!offset) {
 		return;
 	}
 	memcpy(&field, l4 + offset, sizeof(field));
-	if (!field) {
-		return; /* UDP without a checksum; a partial one is never 0 */
-	}
-	pseudo = checksum_add(0, addresses, addresses_size) + htons((uint16_t)proto) +
-		 htons((uint16_t)l4_size);
-	if (field != checksum_fold(pseudo)) {
+	/* UDP without a checksum has 0; a partial one never has. */
+	if (!field ||
+	    field != checksum_fold(addresses + htons((uint16_t)proto) + htons((uint16_t)l4_size))) {
 		return;
 	}
-	/* The field holds the pseudo-header's sum: summing the segment with it in place covers
-	 * both. */
+	/* The field holds the pseudo-header's sum: summing the segment with it in place covers both. */
 	check = (uint16_t)~checksum_fold(checksum_add(0, l4, l4_size));
 	if (!check && proto == PROTO_UDP) {
 		check = 0xffff;
@@ -87,31 +82,49 @@ static void finish(uint8_t *l4, unsigned l4_size, unsigned proto, const uint8_t 
 	memcpy(l4 + offset, &check, sizeof(check));
 }
 
+static inline void finish4(struct xsk_frame *frame)
+{
+	struct ipv4 *ip = (struct ipv4 *)(frame->data + ETH_SIZE);
+	unsigned header, size;
+
+	if (frame->len < ETH_SIZE + IPV4_SIZE) {
+		return;
+	}
+	header = (ip->version_ihl & 0xfu) * 4;
+	size = ntohs(ip->length_be);
+	if (header < IPV4_SIZE || size < header || size > frame->len - ETH_SIZE ||
+	    ip->frag_be & htons(IPV4_FRAG_MASK)) {
+		return;
+	}
+	finish((uint8_t *)ip + header, size - header, ip->proto,
+	       (uint64_t)load32(ip->src) + load32(ip->dst));
+}
+
+static inline void finish6(struct xsk_frame *frame)
+{
+	struct ipv6 *ip = (struct ipv6 *)(frame->data + ETH_SIZE);
+	unsigned size;
+
+	if (frame->len < ETH_SIZE + IPV6_SIZE) {
+		return;
+	}
+	size = ntohs(ip->length_be);
+	if (size <= frame->len - ETH_SIZE - IPV6_SIZE) {
+		finish((uint8_t *)ip + IPV6_SIZE, size, ip->next, checksum_add(0, ip->src, 32));
+	}
+}
+
 void parse_finish_checksum(struct xsk_frame *frame)
 {
-	unsigned type, size;
+	unsigned type;
 
 	if (frame->len < ETH_SIZE) {
 		return;
 	}
 	type = frame_ethertype(frame);
-	if (type == ETHERTYPE_IPV4 && frame->len >= ETH_SIZE + IPV4_SIZE) {
-		struct ipv4 *ip = (struct ipv4 *)(frame->data + ETH_SIZE);
-		unsigned header = (ip->version_ihl & 0xfu) * 4;
-
-		size = ntohs(ip->length_be);
-		if (header < IPV4_SIZE || size < header || size > frame->len - ETH_SIZE ||
-		    ntohs(ip->frag_be) & IPV4_FRAG_MASK) {
-			return;
-		}
-		finish((uint8_t *)ip + header, size - header, ip->proto, ip->src, 8);
-	} else if (type == ETHERTYPE_IPV6 && frame->len >= ETH_SIZE + IPV6_SIZE) {
-		struct ipv6 *ip = (struct ipv6 *)(frame->data + ETH_SIZE);
-
-		size = ntohs(ip->length_be);
-		if (size > frame->len - ETH_SIZE - IPV6_SIZE) {
-			return;
-		}
-		finish((uint8_t *)ip + IPV6_SIZE, size, ip->next, ip->src, 32);
+	if (type == ETHERTYPE_IPV4) {
+		finish4(frame);
+	} else if (type == ETHERTYPE_IPV6) {
+		finish6(frame);
 	}
 }

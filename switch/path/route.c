@@ -13,9 +13,9 @@ struct packet {
 };
 
 /* Addresses that never are a destination to forward to, or a source (RFC 1812 5.3.7). */
-static bool martian4(const struct ipv4 *ip)
+static bool martian4(const struct packet *packet)
 {
-	uint8_t s = ip->src[0], d = ip->dst[0];
+	uint8_t s = packet->src[0], d = packet->dst[0];
 
 	return s == 0 || s == 127 || s >= 224 || d == 0 || d == 127 || d >= 224;
 }
@@ -159,24 +159,29 @@ static struct verdict find_way(const struct path *path, const struct topo_if *in
 	return resolve(path, out, hop, packet, way);
 }
 
-/* As find_way(), from memory if it can be. On TX `*way` says how. */
-static inline struct verdict way_of(struct path *path, const struct topo_if *in,
-				    const struct packet *packet, const struct emc_key *key,
-				    const struct emc_entry **way)
+/* With nothing remembered of such a packet: find its way, and remember that. `src` is where its
+ * addresses are in the frame, one behind the other. */
+static __attribute__((noinline)) struct verdict look_up(struct path *path, const struct topo_if *in,
+							enum ip_family family, const uint8_t *src,
+							unsigned size, struct emc_entry *seen)
 {
-	struct emc_entry *seen = emc_place(&path->emc, key), found;
+	const unsigned addr_size = family == IP_V4 ? 4 : 16;
+	const struct packet packet = {.family = family,
+				      .src = src,
+				      .dst = src + addr_size,
+				      .addr_size = addr_size,
+				      .size = size};
+	struct emc_entry way = {.stamp = path->emc.stamp};
 	struct verdict verdict;
 
-	*way = seen;
-	if (emc_hit(&path->emc, seen, key) && packet->size <= seen->max) {
-		return verdict_tx(seen->slot);
+	if (family == IP_V4 ? martian4(&packet) : martian6(packet.src) || martian6(packet.dst)) {
+		return verdict_punt(PUNT_MARTIAN);
 	}
-	verdict = find_way(path, in, packet, &found);
+	verdict = find_way(path, in, &packet, &way);
 	if (verdict.kind == VERDICT_TX) {
-		found.key = *key;
-		found.stamp = path->emc.stamp;
-		found.pad = 0;
-		*seen = found;
+		memcpy(way.key, src, 2 * addr_size);
+		way.ingress = emc_ingress(family == IP_V4 ? EMC_IPV4 : EMC_IPV6, in->ifindex);
+		*seen = way;
 	}
 	return verdict;
 }
@@ -195,68 +200,72 @@ static struct verdict refused(enum parse_result result)
 	return verdict_punt(result == PARSE_OPTIONS ? PUNT_OPTIONS : PUNT_BAD_IP);
 }
 
-static struct verdict route4(struct path *path, const struct topo_if *in,
-			     struct xsk_frame *frame)
+static inline struct verdict route4(struct path *path, const struct topo_if *in,
+				    struct xsk_frame *frame)
 {
 	struct ipv4 *ip = (struct ipv4 *)(frame->data + ETH_SIZE);
-	struct packet packet = {.family = IP_V4, .src = ip->src, .dst = ip->dst, .addr_size = 4};
-	enum parse_result result = parse_ipv4(frame, &packet.size);
-	struct emc_key key = {.ingress = emc_ingress(EMC_IPV4, in->ifindex)};
-	const struct emc_entry *way;
+	const uint64_t ingress = emc_ingress(EMC_IPV4, in->ifindex);
+	struct emc_entry *way;
+	enum parse_result result;
 	struct verdict verdict;
+	unsigned size;
+	uint64_t key;
 
+	result = parse_ipv4(frame, &size);
 	if (result != PARSE_OK) {
 		return refused(result);
 	}
 	if (!(in->flags & TOPO_FORWARD4)) {
 		return verdict_punt(PUNT_FORWARDING);
 	}
-	if (martian4(ip)) {
-		return verdict_punt(PUNT_MARTIAN);
-	}
 	if (ip->ttl <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
-	memcpy(key.word, ip->src, 8); /* and the destination behind it */
-	verdict = way_of(path, in, &packet, &key, &way);
-	if (verdict.kind != VERDICT_TX) {
-		return verdict;
+	memcpy(&key, ip->src, sizeof(key)); /* and the destination behind it */
+	way = emc_place(&path->emc, ingress, &key, 1);
+	if (!emc_hit(&path->emc, way, ingress, &key, 1) || size > way->max) {
+		verdict = look_up(path, in, IP_V4, ip->src, size, way);
+		if (verdict.kind != VERDICT_TX) {
+			return verdict;
+		}
 	}
 	ipv4_decrease_ttl(ip);
-	rewrite_eth(frame, way, packet.size);
-	return verdict;
+	rewrite_eth(frame, way, size);
+	return verdict_tx(way->slot);
 }
 
-static struct verdict route6(struct path *path, const struct topo_if *in,
-			     struct xsk_frame *frame)
+static inline struct verdict route6(struct path *path, const struct topo_if *in,
+				    struct xsk_frame *frame)
 {
 	struct ipv6 *ip = (struct ipv6 *)(frame->data + ETH_SIZE);
-	struct packet packet = {.family = IP_V6, .src = ip->src, .dst = ip->dst, .addr_size = 16};
-	enum parse_result result = parse_ipv6(frame, &packet.size);
-	struct emc_key key = {.ingress = emc_ingress(EMC_IPV6, in->ifindex)};
-	const struct emc_entry *way;
+	const uint64_t ingress = emc_ingress(EMC_IPV6, in->ifindex);
+	struct emc_entry *way;
+	enum parse_result result;
 	struct verdict verdict;
+	uint64_t key[4];
+	unsigned size;
 
+	result = parse_ipv6(frame, &size);
 	if (result != PARSE_OK) {
 		return refused(result);
 	}
 	if (!(in->flags & TOPO_FORWARD6)) {
 		return verdict_punt(PUNT_FORWARDING);
 	}
-	if (martian6(ip->src) || martian6(ip->dst)) {
-		return verdict_punt(PUNT_MARTIAN);
-	}
 	if (ip->hops <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
-	memcpy(key.word, ip->src, 32);
-	verdict = way_of(path, in, &packet, &key, &way);
-	if (verdict.kind != VERDICT_TX) {
-		return verdict;
+	memcpy(key, ip->src, sizeof(key));
+	way = emc_place(&path->emc, ingress, key, 4);
+	if (!emc_hit(&path->emc, way, ingress, key, 4) || size > way->max) {
+		verdict = look_up(path, in, IP_V6, ip->src, size, way);
+		if (verdict.kind != VERDICT_TX) {
+			return verdict;
+		}
 	}
 	ip->hops--;
-	rewrite_eth(frame, way, packet.size);
-	return verdict;
+	rewrite_eth(frame, way, size);
+	return verdict_tx(way->slot);
 }
 
 struct verdict route(struct path *path, const struct topo_if *in, struct xsk_frame *frame)

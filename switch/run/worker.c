@@ -137,19 +137,24 @@ static void egress_turn(struct worker *w, struct egress *e, unsigned slot, unsig
 	}
 }
 
-static inline void stage(struct worker *w, struct egress *e, unsigned slot, unsigned number,
-			 const struct xsk_frame *frame)
+/* Why it cannot be staged for the egress. */
+static void refuse(struct egress *e)
 {
-	if (e->slot != slot) {
-		egress_turn(w, e, slot, number);
-	}
-	if (!e->xsk) {
-		stats_add(&e->stats->drops[DROP_TX_GONE], 1);
-	} else if (xsk_stage(e->xsk, frame)) {
-		stats_add(&e->stats->drops[DROP_TX_FULL], 1);
-	} else {
-		e->packets++;
-		e->bytes += frame->len;
+	stats_add(&e->stats->drops[e->xsk ? DROP_TX_FULL : DROP_TX_GONE], 1);
+}
+
+static void flood(struct worker *w, struct egress *e, const struct queue *q,
+		  const struct topo_if *in, const struct xsk_frame *frame)
+{
+	stats_add(&counters(w, q->slot)->flooded, 1);
+	for (uint64_t left = forward_flood_slots(&w->path, in); left; left &= left - 1) {
+		egress_turn(w, e, (unsigned)__builtin_ctzll(left), q->number);
+		if (!e->xsk || xsk_stage(e->xsk, frame)) {
+			refuse(e);
+		} else {
+			e->packets++;
+			e->bytes += frame->len;
+		}
 	}
 }
 
@@ -183,15 +188,6 @@ static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
 	return true;
 }
 
-static void flood(struct worker *w, struct egress *e, const struct queue *q,
-		  const struct topo_if *in, const struct xsk_frame *frame)
-{
-	stats_add(&counters(w, q->slot)->flooded, 1);
-	for (uint64_t left = forward_flood_slots(&w->path, in); left; left &= left - 1) {
-		stage(w, e, (unsigned)__builtin_ctzll(left), q->number, frame);
-	}
-}
-
 /* What is not sent. True when the frame is still ours. */
 static bool carry_out(struct worker *w, struct egress *e, const struct queue *q,
 		      const struct topo_if *in, const struct xsk_frame *frame,
@@ -214,12 +210,22 @@ static void carry_out_all(struct worker *w, const struct queue *q, const struct 
 	struct egress egress = {.slot = EGRESS_NONE};
 
 	for (unsigned i = 0; i < count; i++) {
-		if (verdicts[i].kind == VERDICT_TX) {
-			stage(w, &egress, verdicts[i].slot, q->number, &frames[i]);
-		} else if (!carry_out(w, &egress, q, in, &frames[i], &verdicts[i])) {
+		if (verdicts[i].kind != VERDICT_TX) {
+			if (carry_out(w, &egress, q, in, &frames[i], &verdicts[i])) {
+				xsk_release(w->conf.umem, frames[i].id);
+			}
 			continue;
 		}
-		xsk_release(w->conf.umem, frames[i].id);
+		if (egress.slot != verdicts[i].slot) {
+			egress_turn(w, &egress, verdicts[i].slot, q->number);
+		}
+		if (!egress.xsk || xsk_send(egress.xsk, &frames[i])) {
+			refuse(&egress);
+			xsk_release(w->conf.umem, frames[i].id);
+		} else {
+			egress.packets++;
+			egress.bytes += frames[i].len;
+		}
 	}
 	egress_count(&egress);
 	for (unsigned i = 0; i < w->path.learn_count; i++) {

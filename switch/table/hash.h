@@ -43,7 +43,7 @@ struct hash {
 	struct hash_buckets *buckets; /* RCU */
 	size_t count;
 	uint64_t version; /* counts every change, stored (release) after it */
-	bool growing; /* readers of the former array may be left; cleared by liburcu's thread */
+	bool growing;     /* readers of the former array may be left; cleared by liburcu's thread */
 	uint64_t seed[2];
 };
 
