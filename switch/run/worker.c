@@ -416,7 +416,8 @@ static void obey(struct worker *w, const struct command *command)
 
 /* The round -------------------------------------------------------------------------------- */
 
-unsigned worker_burst(struct worker *w)
+/* Not inlined into its one caller: it is where profiles begin. */
+__attribute__((noinline)) unsigned worker_burst(struct worker *w)
 {
 	struct command command;
 	unsigned received = 0;
