@@ -23,7 +23,8 @@ def shuntd_start(lab, ports, rundir="/run/shunt"):
     with open(config, "w", encoding="utf-8") as file:
         file.writelines(f'port "{port}"\n' for port in ports)
         file.write(f"workers {{ {HIGH_CORE} }}\n")
-    os.makedirs(rundir, exist_ok=True)
+    shutil.rmtree(rundir, ignore_errors=True)
+    os.makedirs(rundir)
     # Its other threads share the generator's core, as they would share any core but the worker's.
     return lab.start(["taskset", "-c", str(LOW_CORE), f"{BUILD}/shuntd", "-c", config,
                       "-r", rundir])

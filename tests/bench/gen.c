@@ -4,11 +4,12 @@
  *
  *   gen --src NS:IF --dst NS:IF --dmac MAC --saddr IP --daddr IP [options]
  *
- * Prints one line of JSON: seconds measured, frames sent and received in them, and the busy seconds
- * of each core.  NS is a name in /run/netns.  The window starts after --warm, so that what is
+ * Prints one line of JSON: seconds measured, frames sent and received in them, the CPU time of the
+ * generator and the watched processes, and the busy seconds of each core.  NS is a name in /run/netns.  The window starts after --warm, so that what is
  * measured is the steady state.
  */
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -39,6 +40,7 @@
 #define FRAME_MAX 3400u /* BPF_PROG_TEST_RUN: one page less headroom and skb_shared_info */
 #define BATCH 64u       /* frames the kernel runs between two flushes; NAPI's budget too */
 #define CPUS_SHOWN 16
+#define WATCH_MAX 16
 
 struct place {
 	char ns[64];
@@ -53,10 +55,14 @@ struct options {
 	double warm, seconds;
 	__u32 cpu;
 	bool floor;
+	char watch[WATCH_MAX][64]; /* /proc directories of processes */
+	unsigned watched;
 };
 
 struct sample {
 	double at;
+	double ran;    /* seconds of CPU of the sender and the watched processes */
+	double waited; /* seconds the sender was ready and another had its core */
 	__u64 fast_sent, slow_sent, held, fast_received, slow_received;
 	unsigned cpus;
 	double busy[CPUS_SHOWN]; /* seconds since boot */
@@ -65,6 +71,7 @@ struct sample {
 struct sender {
 	int prog_fd;
 	unsigned size;
+	pid_t tid;
 	bool stop;
 	int error;
 };
@@ -156,6 +163,7 @@ static void *send_frames(void *arg)
 	__u8 frame[FRAME_MAX];
 	struct gen_stream unused;
 
+	__atomic_store_n(&sender->tid, gettid(), __ATOMIC_RELAXED);
 	template(&unused, frame, sender->size);
 	while (!__atomic_load_n(&sender->stop, __ATOMIC_RELAXED)) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = sender->size,
@@ -164,8 +172,8 @@ static void *send_frames(void *arg)
 		int error = bpf_prog_test_run_opts(sender->prog_fd, &opts);
 
 		if (error && error != -EINTR) {
-			sender->error = error;
-			break;
+			__atomic_store_n(&sender->error, error, __ATOMIC_RELAXED);
+			pause(); /* stay, so that there is something to read the time of */
 		}
 	}
 	return NULL;
@@ -205,9 +213,56 @@ static void read_cpus(struct sample *sample)
 	fclose(file);
 }
 
-static void take_sample(const struct gen_bpf *skel, struct sample *sample)
+/* A thread's time on a core, and ready without one, by the scheduler's clock: in it is what softirqs
+ * took while it ran. */
+static void read_thread(const char *dir, const char *tid, double *ran, double *waited)
 {
+	unsigned long long ran_ns = 0, waited_ns = 0;
+	char path[192];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/task/%s/schedstat", dir, tid);
+	file = fopen(path, "re");
+	if (file && fscanf(file, "%llu %llu", &ran_ns, &waited_ns) == 2) {
+		*ran += ran_ns / 1e9;
+		*waited += waited_ns / 1e9;
+	}
+	if (file) {
+		fclose(file);
+	}
+}
+
+static void read_process(const char *proc, double *ran)
+{
+	char path[96];
+	double waited = 0;
+	struct dirent *entry;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "%s/task", proc);
+	dir = opendir(path);
+	if (!dir) {
+		die(path, errno);
+	}
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] != '.') {
+			read_thread(proc, entry->d_name, ran, &waited);
+		}
+	}
+	closedir(dir);
+}
+
+static void take_sample(const struct options *options, const struct gen_bpf *skel,
+			const struct sender *sender, struct sample *sample)
+{
+	char tid[16];
+
 	memset(sample, 0, sizeof(*sample));
+	snprintf(tid, sizeof(tid), "%d", __atomic_load_n(&sender->tid, __ATOMIC_RELAXED));
+	read_thread("/proc/self", tid, &sample->ran, &sample->waited);
+	for (unsigned i = 0; i < options->watched; i++) {
+		read_process(options->watch[i], &sample->ran);
+	}
 	sample->at = now();
 	sample->fast_sent = *(volatile __u64 *)&skel->bss->fast_sent;
 	sample->slow_sent = *(volatile __u64 *)&skel->bss->slow_sent;
@@ -230,9 +285,11 @@ static void sleep_s(double seconds)
 static void print(const struct sample *a, const struct sample *b)
 {
 	printf("{\"seconds\": %.6f, \"sent\": %llu, \"received\": %llu, \"slow_sent\": %llu, "
-	       "\"slow_received\": %llu, \"held\": %llu, \"busy\": [",
+	       "\"slow_received\": %llu, \"held\": %llu, \"waited\": %.3f, \"ran\": %.4f, "
+	       "\"busy\": [",
 	       b->at - a->at, b->fast_sent - a->fast_sent, b->fast_received - a->fast_received,
-	       b->slow_sent - a->slow_sent, b->slow_received - a->slow_received, b->held - a->held);
+	       b->slow_sent - a->slow_sent, b->slow_received - a->slow_received, b->held - a->held,
+	       b->waited - a->waited, b->ran - a->ran);
 	for (unsigned i = 0; i < b->cpus; i++) {
 		printf("%s%.2f", i ? ", " : "", b->busy[i] - a->busy[i]);
 	}
@@ -255,9 +312,12 @@ static void measure(const struct options *options, const struct gen_bpf *skel)
 		die("thread", error);
 	}
 	sleep_s(options->warm);
-	take_sample(skel, &before);
+	if (__atomic_load_n(&sender.error, __ATOMIC_RELAXED)) {
+		die("BPF_PROG_TEST_RUN with live frames", sender.error);
+	}
+	take_sample(options, skel, &sender, &before);
 	sleep_s(options->seconds);
-	take_sample(skel, &after);
+	take_sample(options, skel, &sender, &after);
 	__atomic_store_n(&sender.stop, true, __ATOMIC_RELAXED);
 	do {
 		pthread_kill(thread, SIGUSR1);
@@ -347,6 +407,7 @@ static const char *const usage =
 	"  [--size BYTES] [--gap NS] [--warm S] [--seconds S] [--cpu N]\n"
 	"  [--slow-if IF --slow-dmac MAC --slow-saddr IP --slow-daddr IP --slow-gap NS\n"
 	"   --slow-daddrs N]\n"
+	"  [--watch PROC-DIRECTORY ...]   their CPU time is added to the generator's\n"
 	"  [--floor]   --dst is the peer of --src: count and drop there in XDP\n"
 	"NS is a name in /run/netns; without --daddr only the slow stream is sent\n";
 
@@ -437,12 +498,13 @@ static const struct {
 
 static void parse(int argc, char **argv, struct options *options)
 {
-	struct option longs[OPTIONS + 2] = {0};
+	struct option longs[OPTIONS + 3] = {0};
 	int option;
 
 	for (unsigned i = 0; i < OPTIONS; i++) {
 		longs[i] = (struct option){table[i].name, required_argument, NULL, 1 + i};
 	}
+	longs[OPTIONS + 1] = (struct option){"watch", required_argument, NULL, 2 + OPTIONS};
 	longs[OPTIONS] = (struct option){"floor", no_argument, NULL, 1 + OPTIONS};
 	while ((option = getopt_long(argc, argv, "", longs, NULL)) != -1) {
 		if (option == '?') {
@@ -450,6 +512,13 @@ static void parse(int argc, char **argv, struct options *options)
 		}
 		if (option == 1 + OPTIONS) {
 			options->floor = true;
+			continue;
+		}
+		if (option == 2 + OPTIONS) {
+			if (options->watched == WATCH_MAX ||
+			    sscanf(optarg, "%63s", options->watch[options->watched++]) != 1) {
+				bad("at most 16 --watch PROC-DIRECTORY expected");
+			}
 			continue;
 		}
 		table[option - 1].parse(optarg, (char *)options + table[option - 1].offset);

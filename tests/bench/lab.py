@@ -7,6 +7,7 @@
 Everything lives in the private network, mount and process namespaces that `run` was started in: when
 it ends, nothing is left.
 """
+import glob
 import json
 import os
 import subprocess
@@ -18,8 +19,14 @@ MAC = {
     "sB": "02:00:00:00:10:00", "B": "02:00:00:00:01:0b",
     "gC": "02:00:00:00:00:0c", "C": "02:00:00:00:01:0c",
 }
+MANY = 100_000  # routes
 ROUTES_FIRST = 20 << 24  # 20.0.0.0: prefixes of 24 bits from here on
 LOW_CORE, HIGH_CORE = 0, 1  # generator; forwarder
+
+# The machine's /proc, kept there by `run`: our own shows only processes of our namespace, and frames
+# are also handled by the kernel's softirq threads.
+OUTER_PROC = "/run/proc"
+KSOFTIRQD = []
 
 
 class Failed(Exception):
@@ -40,6 +47,16 @@ def wait_for(what, test, seconds):
         if time.monotonic() > end:
             raise Failed(f"{what}: not within {seconds} s")
         time.sleep(0.02)
+
+
+def find_ksoftirqd():
+    for path in glob.glob(f"{OUTER_PROC}/[0-9]*/comm"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                if file.read().startswith("ksoftirqd/"):
+                    KSOFTIRQD.append("--watch=" + os.path.dirname(path))
+        except OSError:
+            pass  # it ended meanwhile
 
 
 def dotted(number):
@@ -146,22 +163,34 @@ class Lab:
     def measure(self, options, floor=False):
         """Run the generator; its JSON."""
         place = ["--dst", "fwd:A", "--floor"] if floor else ["--dst", "dst:sB"]
+        before, started = self.threads(), time.monotonic()
+        watch = [f"--watch=/proc/{process.pid}" for process in self.processes] + KSOFTIRQD
         done = subprocess.run([self.gen, "--src", "src:gA", "--cpu", str(LOW_CORE)] + place +
-                              options, text=True, capture_output=True, check=False)
+                              watch + options, text=True, capture_output=True, check=False)
         if done.returncode:
             raise Failed(done.stderr.strip())
-        return json.loads(done.stdout)
+        result = json.loads(done.stdout)
+        result["waited"] = max([result["waited"] / result["seconds"]] +
+                               self.kept_waiting(before, time.monotonic() - started))
+        return result
+
+    def threads(self):
+        """Run time and time ready without a core, of each thread of ours, in seconds."""
+        times = {}
+        for process in self.processes:
+            for path in glob.glob(f"/proc/{process.pid}/task/*/schedstat"):
+                with open(path, encoding="utf-8") as file:
+                    times[path] = [int(word) / 1e9 for word in file.read().split()[:2]]
+        return times
+
+    def kept_waiting(self, before, seconds):
+        """The share of `seconds` for which busy threads of ours had to wait for their core."""
+        after = self.threads()
+        return [(after[path][1] - before[path][1]) / seconds for path in before if path in after
+                and after[path][0] - before[path][0] > seconds / 2]
 
 
 def output(process):
     """What a process has said so far."""
     with open(process.log.name, encoding="utf-8", errors="replace") as file:
         return file.read().strip()[-600:]
-
-
-def busy_seconds():
-    """Busy time of all cores since boot: neither idle nor waiting for a disk nor stolen."""
-    with open("/proc/stat", encoding="utf-8") as file:
-        fields = [int(word) for word in file.readline().split()[1:]]
-    user, nice, system, _idle, _iowait, irq, softirq = fields[:7]
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")

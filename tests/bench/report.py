@@ -4,7 +4,9 @@ import json
 import os
 import statistics
 
-QUIET = 0.1  # of a core; busier than that between the rounds, and the figures say little
+# Others on the machine: a run in which generator or forwarder had to wait for its core for more of
+# the time than this is taken again, and said when it could not be had better.
+WAITED_MAX = 0.03
 
 
 class Output:
@@ -45,18 +47,19 @@ def verdict(value, target, least=True):
     return f"  target {'>=' if least else '<='} {target:g}: {'reached' if good else 'MISSED'}"
 
 
-def derive(run, floor, idle):
-    """Rates and costs of one run.  What the generator and its veth cost is what they cost with
-    nobody behind them (the floor), for each frame sent, forwarded or not."""
-    frames, cpu = run["received"], sum(run["busy"]) - idle * run["seconds"]
-    floor_s = (sum(floor["busy"]) - idle * floor["seconds"]) / max(1, floor["received"])
+def derive(run, floor):
+    """Rates and costs of one run.  CPU time is that of generator, forwarder and the kernel's softirq
+    threads on all cores.  What the generator and its veth cost is what they cost with nobody behind
+    them (the floor), for each frame sent, forwarded or not."""
+    frames = max(1, run["received"])
+    floor_s = floor["ran"] / max(1, floor["received"])
     return {
-        "mpps": frames / run["seconds"] / 1e6,
+        "mpps": run["received"] / run["seconds"] / 1e6,
         "offered": run["sent"] / run["seconds"] / 1e6,
-        "cpu_ns": cpu / max(1, frames) * 1e9,
-        "own_ns": (cpu - floor_s * run["sent"]) / max(1, frames) * 1e9,
+        "cpu_ns": run["ran"] / frames * 1e9,
+        "own_ns": (run["ran"] - floor_s * run["sent"]) / frames * 1e9,
         "floor_ns": floor_s * 1e9,
-        "idle": idle,
+        "waited": run["waited"],
         "fast_share": run.get("fast_share"),
         "busy": [busy / run["seconds"] for busy in run["busy"]],
     }
@@ -90,10 +93,10 @@ def forward(out, cases, runs, said):
         shares = [run["fast_share"] for run in good if run["fast_share"] is not None]
         if shares and min(shares) < 0.99:
             out.line(f"{'':22}only {min(shares) * 100:.1f} % went through AF_XDP")
-    idles = [run["idle"] for good in runs.values() for run in good if run]
-    if idles and max(idles) > QUIET:
-        out.line(f"NOT QUIET: the machine was {max(idles) * 100:.0f} % of a core busy with something"
-                 " else between rounds; take these figures again")
+    disturbed = sum(run["waited"] > WAITED_MAX for good in runs.values() for run in good if run)
+    if disturbed:
+        out.line(f"DISTURBED: in {disturbed} runs something else had the generator's or the"
+                 " forwarder's core; take these figures again")
     floors = [run["floor_ns"] for good in runs.values() for run in good if run]
     out.line(f"generator and one veth, nobody behind them: {spread(floors, '{:.0f}')} ns a frame")
     return rows
