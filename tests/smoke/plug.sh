@@ -29,12 +29,12 @@ load() {
 # pull N, with load FROM -> TO on it, while frames flow GUARD_A -> GUARD_B.
 pull() {
 	local n=$1 from=$2 to=$3 a=$4 b=$5 stream
-	"$PYTHON" -B "$SMOKE/stream.py" "$a" "$b" 4 0.004 &
+	"$PYTHON" -B "$SMOKE/stream.py" "$a" "$b" 3 0.004 &
 	stream=$!
-	load "$from" "$to" 3.5
-	sleep 0.7
+	load "$from" "$to" 3
+	sleep 0.5
 	ip link del "p$n"
-	sleep 0.8
+	sleep 0.6
 	"$PYTHON" -B -c "import sys; sys.path.insert(0, '$SMOKE'); import wire; wire.plug($n)"
 	fast "p$n"
 	wait $stream || die "frames of other ports were lost when p$n was pulled"

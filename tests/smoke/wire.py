@@ -243,13 +243,17 @@ class Host:
         self.vnet = in_namespace("h%d" % self.n, lambda: raw_socket("eth0", vnet=True))
 
     def send(self, frames):
+        global _last_sent
         for frame in frames:
             self.sock.send(frame)
+        _last_sent = time.monotonic()
 
     def send_partial(self, frames, csum_start, csum_offset):
         """As a local stack does with offloads on: the checksum is left to the device."""
+        global _last_sent
         for frame in frames:
             self.vnet.send(struct.pack("=BBHHHH", 1, 0, 0, 0, csum_start, csum_offset) + frame)
+        _last_sent = time.monotonic()
 
     def read(self):
         """Everything received by now."""
@@ -275,6 +279,7 @@ class Host:
 
 
 hosts = {}
+_last_sent = time.monotonic()  # by anyone: the lab has greeted when a file starts
 
 
 def plug(n):
@@ -372,24 +377,19 @@ def expect_way(port, before, way, count):
         if time.monotonic() > end:
             raise AssertionError("%d frames into %s should have gone %s; counted: %r" %
                                  (count, port, " or ".join(ways), delta))
-        time.sleep(0.05)
+        time.sleep(0.03)
 
 
 def settle(port):
-    """Wait until the port's counters stand still, so that a difference is this test's own."""
-    last = Counters(port)
-    while True:
-        time.sleep(0.12)
-        now = Counters(port)
-        if repr(now) == repr(last):
-            return now
-        last = now
+    """The port's counters when all sent before is in them, so that a difference is a test's own."""
+    time.sleep(max(0.0, _last_sent + 0.12 - time.monotonic()))
+    return Counters(port)
 
 
 # ---- the test itself -------------------------------------------------------------------------------
 
 
-def collect(tokens, expected, patience=1.5, grace=0.12):
+def collect(tokens, expected, patience=1.5, grace=0.08):
     """Packets with one of the tokens, by host: until as many as expected came, and a moment more."""
     got = {n: [] for n in hosts}
     end, enough = time.monotonic() + patience, None
@@ -456,6 +456,7 @@ class Stream:
         self.build = build or (lambda payload: eth(
             host_mac(b), host_mac(a), 0x0800, datagram(addr4(a), addr4(b), payload)))
         self.sent, self.arrived = [], []  # sent[n]: when; arrived: (when, n) in order of arrival
+        self.marks, self.heard = [], 0.0
 
     @classmethod
     def routed(cls, a, b):
@@ -467,17 +468,21 @@ class Stream:
         for packet in hosts[self.b].read():
             at = packet.frame.find(self.MARK)
             if at >= 0:
+                self.heard = now
                 self.arrived.append((now, struct.unpack_from("!I", packet.frame, at + 4)[0]))
 
     def run(self, seconds, interval, events=()):
-        """events: (second, function) in order of time; they must not take long."""
+        """events: (second, function) in order of time; they must not take long.  When they were
+        is in `marks`: a busy machine is late."""
+        os.setpriority(os.PRIO_PROCESS, 0, -15)
         hosts[self.b].read()
         events, self.start, due = list(events), time.monotonic(), 0.0
         while True:
             now = time.monotonic() - self.start
-            if now >= seconds + 0.3:
+            if now >= seconds + 0.3 and now >= self.heard + 0.3:
                 return self
             while events and now >= events[0][0]:
+                self.marks.append(time.monotonic() - self.start)
                 events.pop(0)[1]()
             while due <= now and due < seconds:
                 self.sent.append(time.monotonic() - self.start)
@@ -499,9 +504,6 @@ class Stream:
         for before, after in zip(numbers, numbers[1:]):
             if after <= before:
                 raise AssertionError("frame %d arrived after frame %d" % (after, before))
-
-    def delays(self):
-        return sorted(when - self.sent[n] for when, n in self.arrived)
 
 
 # ---- the daemon's word ---------------------------------------------------------------------------------
