@@ -5,8 +5,8 @@
  *   gen --src NS:IF --dst NS:IF --dmac MAC --saddr IP --daddr IP [options]
  *
  * Prints one line of JSON: seconds measured, frames sent and received in them, the CPU time of the
- * generator and the watched processes, and the busy seconds of each core.  NS is a name in /run/netns.  The window starts after --warm, so that what is
- * measured is the steady state.
+ * generator and the watched processes, and the busy seconds of each core.  NS is a name in
+ * /run/netns.  The window starts after --warm, so that what is measured is the steady state.
  */
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -213,8 +213,8 @@ static void read_cpus(struct sample *sample)
 	fclose(file);
 }
 
-/* A thread's time on a core, and ready without one, by the scheduler's clock: in it is what softirqs
- * took while it ran. */
+/* A thread's time on a core, and ready without one, by the scheduler's clock: in it is what
+ * softirqs took while it ran. */
 static void read_thread(const char *dir, const char *tid, double *ran, double *waited)
 {
 	unsigned long long ran_ns = 0, waited_ns = 0;
