@@ -3,6 +3,7 @@
 #
 # demo: three hosts, a switch, and what happens when the switch dies.  `make demo` runs it, as root.
 # Everything is made in namespaces of its own and is gone at the end, or when it is interrupted.
+export MODE=native
 source "$(dirname "$0")/smoke/lab.sh"
 
 if [ -t 1 ]; then
@@ -54,7 +55,6 @@ demo_tcp() {
 	done
 }
 
-MODE=native
 
 heading "Three hosts: h1 and h2 on the bridge br0, h5 behind the routed port p5"
 quiet_sysctls | sysctl -q -p - 2>/dev/null

@@ -67,8 +67,8 @@ texts() {
 # Watching while frames flow costs no frame, and every answer comes.
 watched() {
 	"$PYTHON" -B "$SMOKE/stream.py" 1 2 2 0.002 &
-	local stream=$! n
-	for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+	local stream=$!
+	for _ in {1..15}; do
 		timeout 5 "$SHUNT" -s -j port >/dev/null || die 'shunt port under load'
 		timeout 5 "$SHUNT" -j route >/dev/null || die 'shunt route under load'
 	done
@@ -87,9 +87,9 @@ rude_client() {
 		    clients.append(client)
 		time.sleep(3)
 	END
-	local rude=$! n
+	local rude=$!
 	sleep 0.3
-	for n in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		timeout 5 "$SHUNT" -j fdb >/dev/null || die 'no answer'
 	done
 	pings h1 10.0.0.2
