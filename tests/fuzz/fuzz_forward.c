@@ -2,16 +2,18 @@
 /*
  * fuzz_forward: any bytes as frames, through parse and forward, on pipes.
  *
- * An input is a byte that chooses the maze, and a burst: records of {control, pick, length (2,
- * little endian; the first bit chooses short frames)} and that many bytes, or as many as there are,
- * the rest being made up.  The control byte's low bits say by which port the frame comes; its other
- * bits mend the frame (a known MAC, a known address, a right header checksum), so that the way past
- * the first checks need not be found by luck.
+ * An input is a byte that says what of the maze is worn, and what changes before the same burst
+ * comes a second time; and the burst: records of {control, pick, length (2, little endian; the
+ * first bit chooses short frames, the second the frame before with another length)} and that many
+ * bytes, or as many as there are, the rest being made up.  The control byte's low bits say by which
+ * port the frame comes; its other bits mend the frame (a known MAC, a known address, a right header
+ * checksum), so that the way past the first checks need not be found by luck.
  *
- * Every frame is forwarded twice: as a copy that ends where an unmapped page begins, and in its
- * chunk with the rest of the chunk poisoned.  Both must say and write the same, and what they say
- * must hold against the frame as it came (judge.c).  Then the verdict is carried out, and the
- * ledger must balance, with every frame back with the pool or the fill rings.
+ * Every frame is forwarded twice: alone, as a copy that ends where an unmapped page begins, by a
+ * path that remembers nothing; and with its burst, in its chunk with the rest of the chunk
+ * poisoned.  Both must say and write the same, and what they say must hold against the frame as it
+ * came (judge.c). Then the verdict is carried out, and the ledger must balance, with every frame
+ * back with the pool or the fill rings.
  */
 #include <errno.h>
 #include <sanitizer/asan_interface.h>
@@ -31,20 +33,45 @@
 #define STAGE 8u
 #define FRAMES (MAZE_PORTS * RING + SHUNT_BURST)
 #define RECORD_SIZE 4u
-#define SHORT 96u /* bytes; the headers end before that */
+#define AGAIN 0x40u /* of the length's second byte */
+#define SHORT 96u   /* bytes; the headers end before that */
 
 enum { MEND_ROUTER = 8, MEND_HOST = 16, MEND_HEADER = 32, MEND_ADDRESS = 64, MEND_PARTIAL = 128 };
 #define PICK_IPV6 1u   /* of the pick byte: which family the mended header is */
 #define PICK_LENGTH 2u /* leave the length that it says */
 #define PICK_TCP 4u    /* the unfinished checksum is TCP's, else UDP's */
 
-static struct tables tables[2]; /* whole and worn */
+static struct tables tables;
 static struct umem *umem;
 static struct pipe *pipes[MAZE_PORTS];
 static uint8_t *guard; /* the first byte that cannot be read */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What luck would take long to find: every way of mending, three times the same flow with lengths
+ * that do and do not fit, and a change in between. */
+static void sweep(void)
+{
+	for (unsigned control = 0; control < 256; control++) {
+		for (unsigned pick = 0; pick < 256; pick++) {
+			unsigned change = MAZE_LINKS << (control + pick) % 4;
+			uint8_t input[1 + RECORD_SIZE + 64 + 2 * RECORD_SIZE];
+			const uint8_t first[] = {(uint8_t)(change << 4), (uint8_t)control,
+						 (uint8_t)pick, 64, 0};
+			const uint8_t again[] = {0, 0, 1700 & 0xff, AGAIN | 1700 >> 8,
+						 0, 0, 65,          AGAIN};
+
+			memset(input, 17, sizeof(input));
+			memcpy(input, first, sizeof(first));
+			memcpy(input + sizeof(first) + 64, again, sizeof(again));
+			snprintf(judge_input, sizeof(judge_input), "(sweep: control %u, pick %u)",
+				 control, pick);
+			LLVMFuzzerTestOneInput(input, sizeof(input));
+		}
+	}
+	judge_input[0] = '\0';
+}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -57,8 +84,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
 
 	rcu_register_thread();
-	maze_build(&tables[0], false);
-	maze_build(&tables[1], true);
+	maze_build(&tables);
 	require(umem_create(&umem, FRAMES) == 0, "umem");
 	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		require(pipe_create(&pipes[slot], umem, &conf) == 0, "pipe");
@@ -67,6 +93,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	guard = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	require(guard != MAP_FAILED && mprotect(guard + page, page, PROT_NONE) == 0, "guard page");
 	guard += page;
+	sweep();
 	return 0;
 }
 
@@ -165,57 +192,96 @@ static void mend(uint8_t *frame, unsigned len, uint8_t control, uint8_t pick)
 	}
 }
 
+struct record {
+	uint8_t control, pick;
+	unsigned len; /* of the frame, bytes */
+	bool again;   /* the frame before, with another length */
+};
+
+static struct record read_record(const uint8_t *data, const struct record *last)
+{
+	struct record record = {.control = data[0],
+				.pick = data[1],
+				.len = data[2] | (unsigned)(data[3] & 0x3f) << 8,
+				.again = data[3] & AGAIN};
+
+	record.len %= data[3] & 0x80 ? SHORT : FRAME_ROOM + 1;
+	if (record.again) {
+		record.control = last->control;
+		record.pick = last->pick;
+	}
+	return record;
+}
+
 /* Put the input's frames on the RX rings; returns how many. */
 static unsigned inject(const uint8_t *data, size_t size)
 {
 	uint8_t frame[FRAME_ROOM];
+	struct record record = {0};
 	unsigned count = 0;
 
+	for (size_t i = 0; i < sizeof(frame); i++) {
+		frame[i] = (uint8_t)~i;
+	}
 	for (; size >= RECORD_SIZE && count < SHUNT_BURST; count++) {
-		size_t len = (size_t)(data[2] | (data[3] & 0x7f) << 8), given;
-		uint8_t control = data[0], pick = data[1];
-		bool shorter = data[3] & 0x80;
-
+		record = read_record(data, &record);
 		data += RECORD_SIZE;
 		size -= RECORD_SIZE;
-		len %= shorter ? SHORT : FRAME_ROOM + 1;
-		given = len < size ? len : size;
-		memcpy(frame, data, given);
-		for (size_t i = given; i < len; i++) {
-			frame[i] = (uint8_t)(len - i);
+		if (!record.again) {
+			size_t given = record.len < size ? record.len : size;
+
+			memcpy(frame, data, given);
+			data += given;
+			size -= given;
 		}
-		data += given;
-		size -= given;
-		mend(frame, (unsigned)len, control, pick);
-		require(pipe_inject(pipes[control % MAZE_PORTS], frame, len) == 0, "inject");
+		mend(frame, record.len, record.control, record.pick);
+		require(pipe_inject(pipes[record.control % MAZE_PORTS], frame, record.len) == 0,
+			"inject");
 	}
 	return count;
 }
 
-/* The verdict on a copy whose end is the end of readable memory. */
-static struct verdict forward_guarded(struct path *path, unsigned slot, struct xsk_frame *copy)
-{
-	uint8_t *place = guard - copy->len;
+/* A frame as it came, and what a path made of it that saw it alone. */
+struct expected {
+	struct xsk_frame before, after;
 	struct verdict verdict;
+	bool learnt;
+	uint8_t original[FRAME_ROOM], result[FRAME_ROOM];
+};
 
-	memcpy(place, copy->data, copy->len);
-	copy->data = place;
-	forward(path, topo_port(path->topo, slot), copy, 1, &verdict);
-	return verdict;
+/* The verdict on a copy whose end is the end of readable memory.  A new second each time: what the
+ * path remembers is good for one. */
+static void forward_alone(unsigned slot, const struct xsk_frame *frame, struct expected *expected)
+{
+	static struct path path;
+	static uint32_t now_s;
+	struct xsk_frame copy = {frame->id, frame->len, guard - frame->len};
+
+	memcpy(expected->original, frame->data, frame->len);
+	memcpy(copy.data, frame->data, frame->len);
+	expected->before = (struct xsk_frame){frame->id, frame->len, expected->original};
+	path_begin(&path, &tables, ++now_s);
+	forward(&path, topo_port(path.topo, slot), &copy, 1, &expected->verdict);
+	memcpy(expected->result, copy.data, copy.len);
+	expected->after = (struct xsk_frame){copy.id, copy.len, expected->result};
+	expected->learnt = path.learn_count > 0;
 }
 
-/* The verdict on the frame in place, with the rest of its chunk out of bounds. */
-static struct verdict forward_poisoned(struct path *path, unsigned slot, struct xsk_frame *frame)
+/* The verdicts on a burst in place, with what is not the frames' out of bounds. */
+static void forward_burst(struct path *path, unsigned slot, struct xsk_frame *frames,
+			  unsigned count, struct verdict *verdicts)
 {
-	uint8_t *chunk = umem_frame(umem_base(umem), frame->id);
-	uint8_t *end = frame->data + frame->len;
-	struct verdict verdict;
+	for (unsigned i = 0; i < count; i++) {
+		uint8_t *chunk = umem_frame(umem_base(umem), frames[i].id);
+		uint8_t *end = frames[i].data + frames[i].len;
 
-	ASAN_POISON_MEMORY_REGION(chunk, (size_t)(frame->data - chunk));
-	ASAN_POISON_MEMORY_REGION(end, (size_t)(chunk + FRAME_SIZE - end));
-	forward(path, topo_port(path->topo, slot), frame, 1, &verdict);
-	ASAN_UNPOISON_MEMORY_REGION(chunk, FRAME_SIZE);
-	return verdict;
+		ASAN_POISON_MEMORY_REGION(chunk, (size_t)(frames[i].data - chunk));
+		ASAN_POISON_MEMORY_REGION(end, (size_t)(chunk + FRAME_SIZE - end));
+	}
+	forward(path, topo_port(path->topo, slot), frames, count, verdicts);
+	for (unsigned i = 0; i < count; i++) {
+		ASAN_UNPOISON_MEMORY_REGION(umem_frame(umem_base(umem), frames[i].id), FRAME_SIZE);
+	}
 }
 
 static uint64_t flood_slots(const struct path *path, unsigned in)
@@ -243,24 +309,51 @@ static void carry_out(const struct path *path, unsigned in, const struct xsk_fra
 	xsk_release(umem, frame->id);
 }
 
-static void one(struct path *path, bool worn, unsigned slot, struct xsk_frame *frame)
+static void same(const struct expected *expected, const struct xsk_frame *frame,
+		 const struct verdict *verdict)
 {
-	uint8_t original[FRAME_ROOM];
-	struct xsk_frame before = *frame, copy = *frame;
-	struct verdict verdict, again;
+	const struct verdict *other = &expected->verdict;
 
-	memcpy(original, frame->data, frame->len);
-	before.data = original;
-	again = forward_guarded(path, slot, &copy);
-	verdict = forward_poisoned(path, slot, frame);
-	require(verdict.kind == again.kind && verdict.reason == again.reason &&
-			verdict.slot == again.slot && verdict.elsewhere == again.elsewhere,
+	require(verdict->kind == other->kind && verdict->reason == other->reason &&
+			verdict->slot == other->slot && verdict->elsewhere == other->elsewhere,
 		"the same frame got another verdict");
-	require(frame->len == copy.len && memcmp(frame->data, copy.data, frame->len) == 0,
+	require(frame->len == expected->after.len &&
+			memcmp(frame->data, expected->result, frame->len) == 0,
 		"the same frame came out with other bytes");
-	judge(worn, slot, &before, frame, &verdict,
-	      verdict.kind == VERDICT_FLOOD ? flood_slots(path, slot) : 0, path->learn_count > 0);
-	carry_out(path, slot, frame, &verdict);
+}
+
+static bool learnt(const struct path *path, const struct expected *expected)
+{
+	for (unsigned i = 0; i < path->learn_count; i++) {
+		if (!memcmp(path->learn[i].b, expected->original + MAC_SIZE, MAC_SIZE)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Returns the number of frames that had come by this port. */
+static unsigned burst(struct path *path, unsigned slot)
+{
+	static struct expected expected[SHUNT_BURST];
+	struct xsk_frame frames[SHUNT_BURST];
+	struct verdict verdicts[SHUNT_BURST];
+	unsigned count = xsk_receive(pipe_xsk(pipes[slot]), frames, SHUNT_BURST);
+
+	for (unsigned i = 0; i < count; i++) {
+		forward_alone(slot, &frames[i], &expected[i]);
+	}
+	forward_burst(path, slot, frames, count, verdicts);
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t flood = verdicts[i].kind == VERDICT_FLOOD ? flood_slots(path, slot) : 0;
+
+		same(&expected[i], &frames[i], &verdicts[i]);
+		require(!expected[i].learnt || learnt(path, &expected[i]), "not learnt in a burst");
+		judge(slot, &expected[i].before, &frames[i], &verdicts[i], flood,
+		      expected[i].learnt);
+		carry_out(path, slot, &frames[i], &verdicts[i]);
+	}
+	return count;
 }
 
 /* All rings empty, all frames home. */
@@ -291,29 +384,37 @@ static void settle(void)
 		"a frame did not come home");
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void bursts(struct path *path, const uint8_t *data, size_t size, uint32_t now_s)
 {
-	struct xsk_frame frames[SHUNT_BURST];
-	unsigned injected, received = 0;
-	static struct path path;
-	bool worn;
+	unsigned injected = inject(data, size), received = 0;
 
-	if (!size) {
-		return 0;
-	}
-	worn = data[0] & 1;
-	injected = inject(data + 1, size - 1);
-	path_begin(&path, &tables[worn], 1);
+	path_begin(path, &tables, now_s);
 	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
-		unsigned count = xsk_receive(pipe_xsk(pipes[slot]), frames, SHUNT_BURST);
-
-		for (unsigned i = 0; i < count; i++) {
-			one(&path, worn, slot, &frames[i]);
-		}
-		received += count;
+		received += burst(path, slot);
 	}
 	require(received == injected, "a frame was not received");
 	settle();
 	rcu_quiescent_state();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct path path;
+	static uint32_t now_s;
+	unsigned wear, change;
+
+	if (!size) {
+		return 0;
+	}
+	wear = data[0] & MAZE_WEAR;
+	change = data[0] >> 4 & MAZE_WEAR;
+	/* A new second: what the path remembers of other inputs is good for one. */
+	now_s++;
+	maze_wear(&tables, wear);
+	bursts(&path, data + 1, size - 1, now_s);
+	if (change) {
+		maze_wear(&tables, wear ^ change);
+		bursts(&path, data + 1, size - 1, now_s);
+	}
 	return 0;
 }

@@ -9,10 +9,12 @@
 
 #define ETH 14u
 
+char judge_input[64];
+
 void require(bool truth, const char *what)
 {
 	if (!truth) {
-		fprintf(stderr, "fuzz_forward: %s\n", what);
+		fprintf(stderr, "fuzz_forward: %s %s\n", what, judge_input);
 		abort();
 	}
 }
@@ -105,7 +107,7 @@ static bool is_host(const uint8_t *mac)
 		for (unsigned host = 2; host < 5; host++) {
 			struct mac known = maze_host_mac(net, host);
 
-			if (host != 3 && !memcmp(mac, known.b, 6)) {
+			if (maze_resolved(host) && !memcmp(mac, known.b, 6)) {
 				return true;
 			}
 		}
@@ -127,6 +129,8 @@ static void judge_routed4(const uint8_t *old, const uint8_t *new, unsigned len, 
 	require(old[12] != 0 && old[12] != 127 && old[12] < 224, "routed from a martian");
 	require(!(old[16] == 10 && old[17] < MAZE_NETS && old[18] == 0 && old[19] == 1),
 		"routed, though it is for an address of ours");
+	require(!(old[16] == 10 && old[17] == 20 && maze_worn() & MAZE_ROUTES),
+		"routed by a route that is the kernel's now");
 	require(!(old[16] == 10 && (old[17] == 21 || old[17] == 22 || old[17] == 24)),
 		"routed where only the kernel may");
 	skip[ETH + 8] = skip[ETH + 10] = skip[ETH + 11] = true;
@@ -148,6 +152,8 @@ static void judge_routed6(const uint8_t *old, const uint8_t *new, unsigned len, 
 		"routed: link-local");
 	require(!(documented && old[29] < MAZE_NETS && !memcmp(old + 30, zeros, 9) && old[39] == 1),
 		"routed, though it is for an address of ours");
+	require(!(documented && old[29] == 20 && maze_worn() & MAZE_ROUTES),
+		"routed by a route that is the kernel's now");
 	require(!(documented && (old[29] == 21 || old[29] == 22 || old[29] == 24)),
 		"routed where only the kernel may");
 	skip[ETH + 7] = true;
@@ -196,7 +202,7 @@ static void judge_bridged(unsigned slot, const struct xsk_frame *before, uint64_
 	}
 }
 
-/* What a worn maze may not do any more. */
+/* What may not be done where the links are worn. */
 static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t slots, bool routed)
 {
 	bool v4 = get16(before->data + 12) == 0x0800;
@@ -208,7 +214,7 @@ static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t s
 	require(!routed || slot != 4 || v4, "routed though IPv6 forwarding is off");
 }
 
-void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
+void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
 	   const struct verdict *verdict, uint64_t flood_slots, bool learnt)
 {
 	static const bool no_skip[FRAME_ROOM];
@@ -240,7 +246,7 @@ void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struc
 
 		require(known == !learnt, "learn");
 		require(!(slots >> slot & 1), "sent back");
-		if (worn) {
+		if (maze_worn() & MAZE_LINKS) {
 			judge_worn(slot, before, slots, routed);
 		}
 		if (routed) {

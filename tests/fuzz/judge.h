@@ -10,8 +10,9 @@
 
 #include "path/forward.h"
 
-/* Abort, saying what, unless `truth`. */
+/* Abort, saying what and for which input, unless `truth`. */
 void require(bool truth, const char *what);
+extern char judge_input[64];
 
 /* One's complement sum of big-endian 16-bit words, folded (RFC 1071). */
 uint16_t sum16(uint32_t sum, const uint8_t *bytes, unsigned size);
@@ -27,7 +28,7 @@ bool find_l4(struct l4 *l4, const uint8_t *frame, unsigned len);
 uint16_t pseudo_sum(const struct l4 *l4);
 
 /* `before` is the frame as it came in by `slot`, `after` as forward() left it. Aborts if wrong. */
-void judge(bool worn, unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
+void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
 	   const struct verdict *verdict, uint64_t flood_slots, bool learnt);
 
 #endif

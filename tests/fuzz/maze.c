@@ -10,6 +10,8 @@
 #define IFINDEX_BRIDGE 20u /* + bridge */
 #define IFINDEX_OTHER 30u  /* no port of ours */
 
+static unsigned worn; /* MAZE_*, what is worn now */
+
 static void must(int result, const char *what)
 {
 	if (result < 0) {
@@ -55,13 +57,14 @@ struct mac maze_router_mac(unsigned slot)
 int maze_host_slot(const struct mac *mac)
 {
 	static const int first[MAZE_NETS] = {0, -1, -1, 5, 7}, last[MAZE_NETS] = {2, -1, -1, 6, 7};
+	bool moved = worn & MAZE_FDB;
 
 	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 2; host < 5; host++) {
 			struct mac known = maze_host_mac(net, host);
 
 			if (mac_equal(mac, &known)) {
-				return host == 4 ? last[net] : first[net];
+				return host == 4 && !moved ? last[net] : first[net];
 			}
 		}
 	}
@@ -88,7 +91,7 @@ static struct ip_addr address(enum ip_family family, unsigned net, unsigned host
 
 #define ALL_FLAGS (TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 | TOPO_FORWARD6)
 
-static void build_ports(struct topo *topo, bool worn)
+static void build_ports(struct topo *topo)
 {
 	const uint16_t worn_away[MAZE_PORTS] = {
 		[2] = TOPO_UP, [3] = TOPO_FORWARD4, [4] = TOPO_FORWARD6, [5] = TOPO_L2};
@@ -107,7 +110,7 @@ static void build_ports(struct topo *topo, bool worn)
 		if (slot >= 4 && slot <= 6) {
 			iface.flags |= TOPO_PARTIAL;
 		}
-		if (worn) {
+		if (worn & MAZE_LINKS) {
 			iface.flags &= (uint16_t)~worn_away[slot];
 		}
 		snprintf(iface.name, sizeof(iface.name), "port%u", slot);
@@ -115,7 +118,7 @@ static void build_ports(struct topo *topo, bool worn)
 	}
 }
 
-static void build_bridges(struct topo *topo, bool worn)
+static void build_bridges(struct topo *topo)
 {
 	const uint64_t members[MAZE_BRIDGES] = {0x07, 0x60, 0x80};
 	struct topo_if iface;
@@ -136,7 +139,8 @@ static void build_bridges(struct topo *topo, bool worn)
 		}
 		snprintf(iface.name, sizeof(iface.name), "br%u", bridge);
 		must(topo_add_if(topo, &iface), "bridge");
-		index = topo_add_bridge(topo, iface.ifindex, members[bridge], bridge != 2 || worn);
+		index = topo_add_bridge(topo, iface.ifindex, members[bridge],
+					bridge != 2 || (worn & MAZE_LINKS));
 		must(index, "bridge");
 		for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 			if (members[bridge] >> slot & 1) {
@@ -146,7 +150,7 @@ static void build_bridges(struct topo *topo, bool worn)
 	}
 }
 
-static void build_links(struct tables *tables, bool worn)
+static void build_links(struct tables *tables)
 {
 	struct topo *topo = topo_create();
 	const struct topo_if other = {.ifindex = IFINDEX_OTHER,
@@ -162,13 +166,13 @@ static void build_links(struct tables *tables, bool worn)
 	if (!topo) {
 		abort();
 	}
-	build_ports(topo, worn);
+	build_ports(topo);
 	must(topo_add_if(topo, &other), "other");
-	build_bridges(topo, worn);
+	build_bridges(topo);
 	tables_publish_topo(tables, topo);
 }
 
-static void build_fdb(struct tables *tables)
+static void build_locals(struct tables *tables)
 {
 	for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 		int bridge = maze_bridge_of(slot);
@@ -183,6 +187,10 @@ static void build_fdb(struct tables *tables)
 		key.mac = maze_bridge_mac((unsigned)bridge);
 		must(fdb_set(tables->fdb, &key, key.bridge, TOPO_NONE, FDB_LOCAL), "fdb");
 	}
+}
+
+static void build_stations(struct tables *tables)
+{
 	for (unsigned net = 0; net < MAZE_NETS; net++) {
 		for (unsigned host = 2; host < 5; host++) {
 			struct fdb_key key = {.mac = maze_host_mac(net, host)};
@@ -215,10 +223,11 @@ static void add_route(struct tables *tables, enum ip_family family, enum rib_tab
 	route->type = action == NEXTHOP_LOCAL ? RTN_LOCAL : RTN_UNICAST;
 	route->action = (uint8_t)action;
 	route->count = (uint8_t)count;
+	route->origin = 1;
 	for (unsigned i = 0; i < count; i++) {
 		route->hop[i] = hops[i];
 	}
-	must(rib_set(tables->rib, route, false), "route");
+	must(rib_set(tables->rib, route, RIB_REPLACE), "route");
 	free(route);
 }
 
@@ -231,13 +240,13 @@ static struct hop via(enum ip_family family, unsigned net, unsigned host, uint16
 			    .via = address(family, net, host)};
 }
 
-/* Beyond the connected networks: 20 by two ways, 21 the kernel's, 22 by no port of ours, 23 (IPv4)
- * through an IPv6 neighbour, 24 by a neighbour that is not resolved, the rest by default. */
-static void build_routes(struct tables *tables, enum ip_family family, bool worn)
+/* Beyond the connected networks: 21 the kernel's, 22 by no port of ours, 23 (IPv4)
+ * through an IPv6 neighbour, 24 by a neighbour that is not resolved, the rest of IPv4
+ * by default. */
+static void build_routes(struct tables *tables, enum ip_family family)
 {
 	unsigned net_len = family == IP_V4 ? 24 : 64, host_len = ip_bits(family);
 	unsigned far_len = family == IP_V4 ? 16 : 48;
-	struct hop two[] = {via(family, 1, 2, 3), via(family, 2, 2, 1)};
 	struct hop other = {.ifindex = IFINDEX_OTHER, .weight = 1}, hop;
 
 	for (unsigned net = 0; net < MAZE_NETS; net++) {
@@ -251,8 +260,6 @@ static void build_routes(struct tables *tables, enum ip_family family, bool worn
 		add_route(tables, family, RIB_LOCAL, address(family, 0, 255), host_len,
 			  NEXTHOP_LOCAL, NULL, 0);
 	}
-	add_route(tables, family, RIB_MAIN, address(family, 20, 0), far_len, NEXTHOP_FORWARD, two,
-		  2);
 	add_route(tables, family, RIB_MAIN, address(family, 21, 0), far_len, NEXTHOP_KERNEL, NULL,
 		  0);
 	add_route(tables, family, RIB_MAIN, address(family, 22, 0), far_len, NEXTHOP_FORWARD,
@@ -263,11 +270,26 @@ static void build_routes(struct tables *tables, enum ip_family family, bool worn
 	hop = via(family, 1, 3, 1);
 	add_route(tables, family, RIB_MAIN, address(family, 24, 0), far_len, NEXTHOP_FORWARD, &hop,
 		  1);
-	if (worn) {
-		return;
+	if (family == IP_V4) {
+		hop = via(family, 0, 4, 1);
+		add_route(tables, family, RIB_MAIN, (struct ip_addr){{0}}, 0, NEXTHOP_FORWARD, &hop,
+			  1);
 	}
-	hop = via(family, 0, 4, 1);
-	add_route(tables, family, RIB_MAIN, (struct ip_addr){{0}}, 0, NEXTHOP_FORWARD, &hop, 1);
+}
+
+/* By two ways, until it is worn. */
+static void build_two_ways(struct tables *tables, enum ip_family family)
+{
+	struct hop two[] = {via(family, 1, 2, 3), via(family, 2, 2, 1)};
+	bool whole = !(worn & MAZE_ROUTES);
+
+	add_route(tables, family, RIB_MAIN, address(family, 20, 0), family == IP_V4 ? 16 : 48,
+		  whole ? NEXTHOP_FORWARD : NEXTHOP_KERNEL, two, whole ? 2 : 0);
+}
+
+bool maze_resolved(unsigned host)
+{
+	return host == 1 || host == 4 || (host == 2 && !(worn & MAZE_NEIGH));
 }
 
 static void build_neighbours(struct tables *tables, enum ip_family family)
@@ -278,24 +300,52 @@ static void build_neighbours(struct tables *tables, enum ip_family family)
 						.family = (uint32_t)family,
 						.addr = address(family, net, host)};
 			/* .1 is ours: that it could be resolved must not matter. */
-			struct mac mac = maze_host_mac(net, host == 1 ? 2 : host);
+			struct mac mac = maze_host_mac(net, host == 1 ? 4 : host);
 
-			must(neigh_set(tables->neigh, &key, host == 3 ? NULL : &mac,
-				       host == 3 ? NUD_INCOMPLETE : NUD_STALE),
+			must(neigh_set(tables->neigh, &key, maze_resolved(host) ? &mac : NULL,
+				       maze_resolved(host) ? NUD_STALE : NUD_FAILED),
 			     "neighbour");
 		}
 	}
 }
 
-void maze_build(struct tables *tables, bool worn)
+void maze_build(struct tables *tables)
 {
 	const struct tables_limits limits = {.fdb = 1024, .neigh = 1024, .routes = 1024};
 
 	must(tables_create(tables, &limits), "tables");
-	build_links(tables, worn);
-	build_fdb(tables);
+	build_links(tables);
+	build_locals(tables);
+	build_stations(tables);
 	for (int family = 0; family < IP_FAMILIES; family++) {
-		build_routes(tables, family, worn);
+		build_routes(tables, family);
+		build_two_ways(tables, family);
 		build_neighbours(tables, family);
 	}
+}
+
+void maze_wear(struct tables *tables, unsigned what)
+{
+	unsigned changed = worn ^ what;
+
+	worn = what;
+	if (changed & MAZE_LINKS) {
+		build_links(tables);
+	}
+	if (changed & MAZE_FDB) {
+		build_stations(tables);
+	}
+	for (int family = 0; family < IP_FAMILIES; family++) {
+		if (changed & MAZE_NEIGH) {
+			build_neighbours(tables, family);
+		}
+		if (changed & MAZE_ROUTES) {
+			build_two_ways(tables, family);
+		}
+	}
+}
+
+unsigned maze_worn(void)
+{
+	return worn;
 }

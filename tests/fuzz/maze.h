@@ -9,10 +9,12 @@
  *   5-6   members of bridge 1 (br1)   N = 3   br_netfilter on, partial
  *   7     member of bridge 2 (br2)    N = 4   the kernel floods; not L3
  *
- * A worn maze has port 2 down, port 3 without IPv4 forwarding, port 4 without IPv6 forwarding,
- * port 5 not to be bridged by us, bridge 2 flooding itself, and no default routes.
+ * What can wear: the links (port 2 is down, port 3 does not forward IPv4, port 4 not IPv6, port 5
+ * is not to be bridged by us, bridge 2 floods itself), the FDB (stations .4 move to the first
+ * member), the neighbours (.2 fails), the routes (one by two ways becomes the
+ * kernel's).
  *
- * On each network .1 is ours, .2 to .4 are neighbours (.3 without an address), .5 is nobody.
+ * On each network .1 is ours, .2 to .4 are neighbours (.3 never resolved), .5 is nobody.
  */
 #ifndef SHUNT_TESTS_FUZZ_MAZE_H
 #define SHUNT_TESTS_FUZZ_MAZE_H
@@ -24,7 +26,13 @@
 #define MAZE_NETS 5u
 
 /* Abort on any failure: there is no fuzzing without tables. */
-void maze_build(struct tables *tables, bool worn);
+void maze_build(struct tables *tables);
+
+enum { MAZE_LINKS = 1, MAZE_FDB = 2, MAZE_NEIGH = 4, MAZE_ROUTES = 8, MAZE_WEAR = 15 };
+
+/* Change the tables, as the mirror does, to where just `what` (MAZE_*) is worn. */
+void maze_wear(struct tables *tables, unsigned what);
+unsigned maze_worn(void);
 
 struct mac maze_port_mac(unsigned slot);
 struct mac maze_bridge_mac(unsigned bridge);
@@ -32,6 +40,8 @@ struct mac maze_bridge_mac(unsigned bridge);
 struct mac maze_host_mac(unsigned net, unsigned host);
 /* The bridge's member that a host's MAC is behind; -1 for a MAC that no bridge has. */
 int maze_host_slot(const struct mac *mac);
+/* Has the host's neighbour entry an address? */
+bool maze_resolved(unsigned host);
 /* The bridge a port is a member of, or -1. */
 int maze_bridge_of(unsigned slot);
 /* MAC whose frames are routed when they come in by this port. */
