@@ -19,7 +19,7 @@
 #define STEER_REASONS(X)                                                                     \
 	X(OFF, "off", "port is in state kernel")                                             \
 	X(NO_SOCKET, "no_socket", "queue has no socket: no daemon, or a queue not taken")    \
-	X(STALE, "stale", "worker did not answer for 500 ms, or is coming back")             \
+	X(STALE, "stale", "worker died, did not answer for 500 ms, or is coming back")             \
 	X(MULTICAST, "multicast", "broadcast or multicast: the kernel floods and snoops")    \
 	X(NOT_OURS, "not_ours", "routed port, frame for another MAC")                        \
 	X(BAD_SOURCE, "bad_source", "source MAC is zero or multicast")                       \
@@ -58,14 +58,23 @@ struct steer_cpu {
 	__u64 now_ns; /* CLOCK_MONOTONIC_COARSE when first asked in that tick */
 };
 
-/* One per queue, in mapped memory, a cache line each. Times are CLOCK_MONOTONIC_COARSE ns.
- * steer writes asked_ns: the first redirect since answered_ns. The worker writes the others. */
+/*
+ * One per queue, in mapped memory, a cache line each. Times are CLOCK_MONOTONIC_COARSE ns.
+ * steer writes asked_ns: the first redirect since answered_ns. The worker writes the others, but for
+ * its last word: `owner` is its thread id while it lives, and a robust futex (run/robust.h), in which
+ * the kernel sets STEER_OWNER_DIED the moment the thread is killed.  Sockets and links are closed
+ * long after that: releasing memory comes first, and each takes a grace period.
+ */
 struct steer_beat {
 	__u64 asked_ns;
 	__u64 answered_ns;
 	__u64 hold_until_ns; /* frames pass until then: coming back from a hang */
-	__u64 pad[5];
+	__u64 robust_next;   /* the worker's list of these words */
+	__u32 owner;
+	__u32 pad[7];
 };
+
+#define STEER_OWNER_DIED 0x40000000u /* FUTEX_OWNER_DIED, linux/futex.h */
 
 #define STEER_PORT_ON (1u << 0)      /* redirect at all */
 #define STEER_PORT_BRIDGED (1u << 1) /* member of a bridge: other unicast MACs are bridged */

@@ -430,12 +430,12 @@ static __always_inline int finishable(const struct frame *frame)
 	return frame->type == bpf_htons(ETH_P_ARP);
 }
 
-/* Does the worker of this queue answer?  Its words are stamped after each burst. */
+/* Is the worker of this queue alive and does it answer?  Its words are stamped after each burst. */
 static __always_inline int answers(const volatile struct steer_beat *beat, __u64 now)
 {
 	__u64 asked = beat->asked_ns, answered = beat->answered_ns;
 
-	if (now < beat->hold_until_ns) {
+	if (now < beat->hold_until_ns || beat->owner & STEER_OWNER_DIED) {
 		return 0;
 	}
 	return asked <= answered || now < asked || now - asked <= STEER_STALE_NS;

@@ -5,13 +5,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <urcu-qsbr.h>
 
 #include "bpf/shared.h"
 #include "path/frame.h"
 #include "run/clock.h"
 #include "run/punt.h"
+#include "run/robust.h"
 #include "run/spsc.h"
 #include "run/wake.h"
 
@@ -68,6 +68,7 @@ struct worker {
 	struct slot slot[SHUNT_PORTS_MAX];
 	unsigned draining; /* slots that are */
 	struct learnt learnt[LEARN_CACHE];
+	struct robust robust; /* tid 0: no thread, nobody to die */
 	struct spsc commands, events;
 	struct wake command_wake, event_wake;
 	bool event_sent; /* this round */
@@ -328,6 +329,9 @@ static void let_go(struct worker *w, unsigned slot)
 
 			stats_add(&counters(w, slot)->drops[DROP_TX_GONE], staged);
 			xsk_detach(w->queue[i].xsk);
+			if (w->robust.tid) {
+				robust_disown(&w->robust, w->queue[i].beat);
+			}
 		}
 	}
 	w->slot[slot] = (struct slot){.stats = counters(w, slot)};
@@ -385,6 +389,9 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 			    .slot = (uint8_t)slot,
 			    .number = (uint8_t)owner->queue_count};
 	owner->xsk[owner->queue_count++] = xsk;
+	if (w->robust.tid && beat) {
+		robust_own(&w->robust, beat);
+	}
 	xsk_refill(xsk);
 	return 0;
 }
@@ -491,8 +498,9 @@ static void *worker_main(void *arg)
 	uint64_t idle_since_ns = 0;
 
 	pthread_setname_np(pthread_self(), "shunt-worker");
+	robust_start(&w->robust);
 	/* A wish: without CAP_SYS_NICE it runs as any other. */
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), NICE);
+	setpriority(PRIO_PROCESS, w->robust.tid, NICE);
 	rcu_register_thread();
 	while (__atomic_load_n(&w->running, __ATOMIC_ACQUIRE)) {
 		if (worker_burst(w)) {

@@ -94,6 +94,20 @@ static void frames_pass_until_the_hold_ends(void **state)
 	expect(bench, &packet, REDIRECTED);
 }
 
+static void frames_pass_once_the_worker_was_killed(void **state)
+{
+	struct bench *bench = *state;
+	struct steer_beat *beat = &steer_beats(bench->steer)[0];
+	struct packet packet;
+
+	describe(bench, BOTH);
+	build(&packet, B4);
+	beat->owner = 4711;
+	expect(bench, &packet, REDIRECTED);
+	beat->owner = STEER_OWNER_DIED; /* as the kernel leaves it */
+	expect(bench, &packet, PASSES(STALE));
+}
+
 static void a_verdict_ends(void **state)
 {
 	struct bench *bench = *state;
@@ -358,6 +372,7 @@ int main(void)
 		TEST(a_worker_that_owes_an_answer_for_500_ms_is_stale),
 		TEST(an_idle_worker_owes_no_beat),
 		TEST(frames_pass_until_the_hold_ends),
+		TEST(frames_pass_once_the_worker_was_killed),
 		TEST(a_verdict_ends),
 		TEST(a_verdict_is_of_one_port_and_address),
 		TEST(a_bridged_frame_asks_neither_locals_nor_verdicts),
