@@ -3,8 +3,8 @@
  * bridge: a frame that came in by a member of a kernel bridge (IEEE 802.1D 7.7; kernel
  * br_handle_frame_finish()).
  *
- * Source check, then: the bridge's own MAC is routed, a known MAC is sent to its port, an unknown one
- * is flooded here if every target is a fast port and by the kernel if not.
+ * Source check, then: the bridge's own MAC is routed, a known MAC is sent to its port, an unknown
+ * one is flooded here if every target is a fast port and by the kernel if not.
  */
 #ifndef SHUNT_PATH_BRIDGE_H
 #define SHUNT_PATH_BRIDGE_H

@@ -7,8 +7,9 @@
  *          check of each frame (header, TTL, length), which is checked on every frame all the same.
  *          The idea is Open vSwitch's (Pfaff et al., "The Design and Implementation of Open
  *          vSwitch", NSDI 2015, 4.2 and 6), with what made it fragile there left out: an entry is
- *          good for one version of the tables and for one second, so there is nothing to invalidate,
- *          and an entry in use marks its FDB entries and neighbours as used once a second.
+ *          good for one version of the tables and for one second, so there is nothing to
+ *          invalidate, and an entry in use marks its FDB entries and neighbours as used once a
+ *          second.
  * Callers: path/bridge, path/route.
  * Thread:  one worker's own.
  * Owner:   part of struct path.

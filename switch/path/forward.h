@@ -6,8 +6,8 @@
  *          flooded, punted or dropped.
  * Callers: run/worker; tests, fuzzers.
  * Thread:  a worker, under RCU.
- * Owner:   the caller keeps the frames; their bytes are changed only when the verdict is TX (rewritten
- *          as they shall go out) and where a partial checksum is finished (every exit).
+ * Owner:   the caller keeps the frames; their bytes are changed only when the verdict is TX
+ *          (rewritten as they shall go out) and where a partial checksum is finished (every exit).
  * Refuses: nothing: any bytes at all get a verdict, and none past frame->len is read.
  */
 #ifndef SHUNT_PATH_FORWARD_H
@@ -18,8 +18,8 @@
 #include "path/reason.h"
 #include "table/tables.h"
 
-/* The tables as one burst sees them, valid until the worker's next quiescent state, and what a worker
- * remembers of the bursts before.  Zeroed before its first use; one worker's own. */
+/* The tables as one burst sees them, valid until the worker's next quiescent state, and what a
+ * worker remembers of the bursts before.  Zeroed before its first use; one worker's own. */
 struct path {
 	const struct tables *tables;
 	const struct topo *topo;
@@ -63,7 +63,8 @@ static inline struct verdict verdict_tx(int slot)
 /* Take the tables' current state; call once a burst, after the RCU read side was entered. */
 void path_begin(struct path *path, const struct tables *tables, uint32_t now_s);
 
-/* `in` is the port the frames came in by, NULL when it is not there any more. At most SHUNT_BURST. */
+/* `in` is the port the frames came in by, NULL when it is not there any more. At most
+ * SHUNT_BURST. */
 void forward(struct path *path, const struct topo_if *in, struct xsk_frame *frames, unsigned count,
 	     struct verdict *verdicts);
 

@@ -106,8 +106,8 @@ static inline uint16_t ipv4_sum(const struct ipv4 *ip)
 }
 
 /*
- * One hop less, and the checksum with it (RFC 1624, equation 3, for a word that goes down by 0x0100;
- * kernel ip_decrease_ttl()).  The TTL must be over 0.
+ * One hop less, and the checksum with it (RFC 1624, equation 3, for a word that goes down by
+ * 0x0100; kernel ip_decrease_ttl()).  The TTL must be over 0.
  */
 static inline void ipv4_decrease_ttl(struct ipv4 *ip)
 {

@@ -74,7 +74,8 @@ static inline void finish(uint8_t *l4, unsigned l4_size, unsigned proto, uint64_
 	    field != checksum_fold(addresses + htons((uint16_t)proto) + htons((uint16_t)l4_size))) {
 		return;
 	}
-	/* The field holds the pseudo-header's sum: summing the segment with it in place covers both. */
+	/* The field holds the pseudo-header's sum: summing the segment with it in place covers
+	 * both. */
 	check = (uint16_t)~checksum_fold(checksum_add(0, l4, l4_size));
 	if (!check && proto == PROTO_UDP) {
 		check = 0xffff;

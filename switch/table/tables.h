@@ -38,8 +38,8 @@ void tables_destroy(struct tables *tables); /* no reader may be left */
 /* Publish a new topo; the old one is freed after a grace period. */
 void tables_publish_topo(struct tables *tables, struct topo *topo);
 
-/* Reader: another number after any change that a look-up could see.  What is found after asking is at
- * least as new as the number: a result may be kept for as long as it stays the same. */
+/* Reader: another number after any change that a look-up could see.  What is found after asking is
+ * at least as new as the number: a result may be kept for as long as it stays the same. */
 uint64_t tables_version(const struct tables *tables);
 
 /* Reader: valid until the reader's next quiescent state. */
