@@ -148,7 +148,11 @@ static int open_rundir(struct daemon *d)
 		return fail("control socket", err);
 	}
 	err = stats_create(&d->stats, d->rundir);
-	return err ? fail("stats segment", err) : 0;
+	if (err) {
+		return fail("stats segment", err);
+	}
+	ports_announce(d->config, d->stats);
+	return 0;
 }
 
 static int open_mirror(struct daemon *d)

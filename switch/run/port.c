@@ -421,6 +421,17 @@ int ports_probe(const struct config_port *conf, char *error, unsigned error_size
 	return occupied;
 }
 
+void ports_announce(const struct config *config, struct stats *stats)
+{
+	for (unsigned slot = 0; slot < config->port_count; slot++) {
+		struct stats_port *port = &stats->port[slot];
+
+		port->state = PORT_DOWN;
+		snprintf(port->reason, sizeof(port->reason), "shuntd is starting");
+		snprintf(port->ifname, sizeof(port->ifname), "%s", config->port[slot].name);
+	}
+}
+
 int ports_create(struct ports **out, const struct ports_conf *conf)
 {
 	struct ports *ports = calloc(1, sizeof(*ports));
@@ -436,8 +447,6 @@ int ports_create(struct ports **out, const struct ports_conf *conf)
 
 		port->slot = slot;
 		port->conf = &conf->config->port[slot];
-		snprintf(conf->stats->port[slot].ifname, SHUNT_IFNAME_SIZE, "%s", port->conf->name);
-		publish(ports, port);
 	}
 	*out = ports;
 	return 0;

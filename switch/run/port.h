@@ -40,6 +40,9 @@ struct ports_conf {
  * machine's memory. */
 size_t ports_frames(const struct config *config);
 
+/* Name the ports in the stats segment: readers see them from the start. */
+void ports_announce(const struct config *config, struct stats *stats);
+
 int ports_create(struct ports **out, const struct ports_conf *conf);
 /* Give all back: detach (the kernel forwards from here on), drain, close. */
 void ports_close(struct ports *ports);
