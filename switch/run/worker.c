@@ -62,6 +62,7 @@ struct worker {
 	struct path path;
 	uint64_t now_ns, last_ns; /* coarse: this round, the one before */
 	uint64_t punted;          /* this round */
+	bool stopped;             /* this round comes long after the one before */
 	unsigned queue_count;
 	struct queue queue[QUEUES_MAX];
 	struct steer_beat no_beat; /* of queues that have no steer (pipes): never asked */
@@ -236,12 +237,17 @@ static void carry_out_all(struct worker *w, const struct queue *q, const struct 
 
 /* Queues ----------------------------------------------------------------------------------- */
 
-/* Did steer give this queue up since the worker was last here? (bpf/shared.h, struct steer_beat) */
-static bool is_stale(const struct queue *q, uint64_t now_ns)
+/*
+ * Did steer give this queue up since the worker was last here? (bpf/shared.h, struct steer_beat)
+ * The beat does not tell when the first frame came within the same tick of the clock as the last
+ * answer; so after a stop whatever waits is old, on every queue.
+ */
+static bool is_stale(const struct worker *w, const struct queue *q)
 {
 	uint64_t asked_ns = __atomic_load_n(&q->beat->asked_ns, __ATOMIC_RELAXED);
 
-	return asked_ns > q->beat->answered_ns && now_ns > asked_ns + STEER_STALE_NS;
+	return (asked_ns > q->beat->answered_ns && w->now_ns > asked_ns + STEER_STALE_NS) ||
+	       (w->stopped && xsk_rx_ready(q->xsk));
 }
 
 static void answer(struct queue *q, uint64_t now_ns)
@@ -275,7 +281,7 @@ static unsigned receive(struct worker *w, struct queue *q)
 	uint64_t bytes = 0;
 	unsigned n;
 
-	if (is_stale(q, w->now_ns)) {
+	if (is_stale(w, q)) {
 		discard_stale(w, q);
 	}
 	n = xsk_receive(q->xsk, frames, SHUNT_BURST);
@@ -430,8 +436,9 @@ __attribute__((noinline)) unsigned worker_burst(struct worker *w)
 	unsigned received = 0;
 
 	w->now_ns = coarse_ns();
-	if (w->now_ns - w->last_ns > STEER_STALE_NS && w->last_ns) {
-		drop_staged(w); /* stopped for a while: these are as old */
+	w->stopped = w->last_ns && w->now_ns - w->last_ns > STEER_STALE_NS;
+	if (w->stopped) {
+		drop_staged(w); /* these are as old */
 	}
 	while (spsc_pop(&w->commands, &command)) {
 		obey(w, &command);

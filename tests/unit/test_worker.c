@@ -249,6 +249,22 @@ static void frames_that_waited_out_a_hang_are_thrown_away(void **state)
 	assert_non_null(sent(1, &len));
 }
 
+static void frames_that_waited_out_a_stop_are_thrown_away_though_no_beat_tells(void **state)
+{
+	const struct timespec pause = {.tv_nsec = STEER_STALE_NS + 50000000};
+	uint32_t len;
+
+	worker_burst(worker);
+	beats[0].asked_ns = beats[0].answered_ns = coarse_ns(); /* within the same tick */
+	inject(0, world_station(1), world_station(0));
+	nanosleep(&pause, NULL);
+	worker_burst(worker);
+	assert_null(sent(1, &len));
+	assert_int_equal(count(0)->drops[DROP_STALE], 1);
+	assert_true(beats[0].hold_until_ns > coarse_ns());
+	assert_int_equal(beats[2].hold_until_ns, 0); /* nothing waited there */
+}
+
 static void frames_staged_before_a_stop_are_not_sent_after_it(void **state)
 {
 	const struct timespec pause = {.tv_nsec = STEER_STALE_NS + 50000000};
@@ -283,6 +299,7 @@ int main(void)
 		T(the_reported_source_is_the_one_received_not_the_rewritten),
 		T(every_burst_answers_its_queue),
 		T(frames_that_waited_out_a_hang_are_thrown_away),
+		T(frames_that_waited_out_a_stop_are_thrown_away_though_no_beat_tells),
 		T(frames_staged_before_a_stop_are_not_sent_after_it),
 	};
 	int failed;
