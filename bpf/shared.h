@@ -19,7 +19,7 @@
 #define STEER_REASONS(X)                                                                     \
 	X(OFF, "off", "port is in state kernel")                                             \
 	X(NO_SOCKET, "no_socket", "queue has no socket: no daemon, or a queue not taken")    \
-	X(STALE, "stale", "worker died, did not answer for 500 ms, or is coming back")             \
+	X(STALE, "stale", "worker died, did not answer for 500 ms, or is coming back")       \
 	X(MULTICAST, "multicast", "broadcast or multicast: the kernel floods and snoops")    \
 	X(NOT_OURS, "not_ours", "routed port, frame for another MAC")                        \
 	X(BAD_SOURCE, "bad_source", "source MAC is zero or multicast")                       \
@@ -60,10 +60,10 @@ struct steer_cpu {
 
 /*
  * One per queue, in mapped memory, a cache line each. Times are CLOCK_MONOTONIC_COARSE ns.
- * steer writes asked_ns: the first redirect since answered_ns. The worker writes the others, but for
- * its last word: `owner` is its thread id while it lives, and a robust futex (run/robust.h), in which
- * the kernel sets STEER_OWNER_DIED the moment the thread is killed.  Sockets and links are closed
- * long after that: releasing memory comes first, and each takes a grace period.
+ * steer writes asked_ns: the first redirect since answered_ns. The worker writes the others, but
+ * for its last word: `owner` is its thread id while it lives, and a robust futex (run/robust.h), in
+ * which the kernel sets STEER_OWNER_DIED the moment the thread is killed.  Sockets and links are
+ * closed long after that: releasing memory comes first, and each takes a grace period.
  */
 struct steer_beat {
 	__u64 asked_ns;

@@ -7,8 +7,8 @@
  *          kernel itself walks the list and sets FUTEX_OWNER_DIED in each word that holds its id.
  *          The words lie in the map that steer reads.
  * Callers: run/worker.
- * Thread:  the worker, from robust_start() on; its C library's own list is given up for this one, so
- *          it may not hold robust mutexes.
+ * Thread:  the worker, from robust_start() on; its C library's own list is given up for this one,
+ *          so it may not hold robust mutexes.
  * Owner:   a beat must be disowned before its memory goes.
  */
 #ifndef SHUNT_RUN_ROBUST_H

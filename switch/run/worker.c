@@ -364,7 +364,8 @@ static bool slot_busy(const struct slot *slot)
 	return false;
 }
 
-/* Ports that are given back together wait for each other: what one received may leave by another. */
+/* Ports that are given back together wait for each other: what one received may leave by
+ * another. */
 static void go_on_draining(struct worker *w)
 {
 	bool busy = false;
