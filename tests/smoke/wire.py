@@ -518,11 +518,12 @@ def shunt(*arguments):
 
 
 def port_state(port):
+    """State and reason; "unknown" when there is no daemon, or it does not know the port yet."""
     try:
-        entry = next(p for p in shunt("port") if p["ifname"] == port)
-    except AssertionError as error:  # not there yet, or not any more
+        entry = next((p for p in shunt("port") if p["ifname"] == port), None)
+    except AssertionError as error:
         return "unknown", str(error)
-    return entry["state"], entry["reason"]
+    return (entry["state"], entry["reason"]) if entry else ("unknown", "")
 
 
 def wait_until(what, condition, seconds=3.0):
