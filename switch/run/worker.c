@@ -448,10 +448,12 @@ __attribute__((noinline)) unsigned worker_burst(struct worker *w)
 	for (unsigned i = 0; i < w->queue_count; i++) {
 		received += receive(w, &w->queue[i]);
 	}
-	if (received && coarse_ns() - w->now_ns > STEER_STALE_NS) {
-		drop_staged(w); /* stopped in the middle of the burst */
-	}
 	for (unsigned i = 0; i < w->queue_count; i++) {
+		/* Stopped in the middle of this round? Asked as late as can be: once published, a frame
+		 * cannot be taken back. */
+		if (xsk_staged(w->queue[i].xsk) && coarse_ns() - w->now_ns > STEER_STALE_NS) {
+			drop_staged(w);
+		}
 		xsk_flush(w->queue[i].xsk);
 		xsk_complete(w->queue[i].xsk);
 		if (!w->slot[w->queue[i].slot].draining) {
