@@ -114,10 +114,18 @@ struct steer_verdict6_key {
 
 #define STEER_VERDICT_PASS 0u
 
+/* Times are CLOCK_MONOTONIC_COARSE. */
 struct steer_verdict {
-	__u64 until_ns; /* CLOCK_MONOTONIC_COARSE; worth nothing from then on */
+	__u64 made_ns;  /* when the frame it was made of was looked at */
+	__u64 until_ns; /* worth nothing from then on */
 	__u32 action;   /* STEER_VERDICT_*; one that steer does not know is passed */
-	__u32 arg[5];   /* of later actions */
+	__u32 arg[3];   /* of later actions */
+};
+
+/* About all of them. */
+struct steer_verdicts {
+	__u64 end_ns;   /* when the last ends: without any, a frame costs no look-up */
+	__u64 since_ns; /* made at this time or before, they are worth nothing: ports changed */
 };
 
 /* What the tracing program noted of the frame that generic XDP gets next on this CPU. */

@@ -89,14 +89,13 @@ struct {
 	__type(value, struct steer_verdict);
 } verdict6 SEC(".maps");
 
-/* When the last of all verdicts ends: without any, a frame costs no look-up. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} verdict_end SEC(".maps");
+	__type(value, struct steer_verdicts);
+} verdicts SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -211,12 +210,14 @@ static __always_inline int judge_ethernet(const struct frame *frame)
 	return STEER_FAST;
 }
 
-static __always_inline int verdicts_live(__u64 now)
+/* NULL: there are none. */
+static __always_inline const volatile struct steer_verdicts *verdicts_live(__u64 now)
 {
+	const volatile struct steer_verdicts *all;
 	__u32 zero = 0;
-	volatile __u64 *end = bpf_map_lookup_elem(&verdict_end, &zero);
 
-	return end && now < *end;
+	all = bpf_map_lookup_elem(&verdicts, &zero);
+	return all && now < all->end_ns ? all : 0;
 }
 
 /* 0/8, 127/8 and 240/4, which includes limited broadcast: ip_route_input_slow() calls them martian
@@ -234,6 +235,7 @@ static __always_inline int judge_ipv4(const struct frame *frame, const struct st
 {
 	const struct iphdr *ip = frame->data + ETH_HLEN;
 	struct steer_verdict4_key key;
+	const volatile struct steer_verdicts *live;
 	struct steer_verdict *verdict;
 	__u32 src, dst, daddr, total;
 	__u64 now;
@@ -265,11 +267,12 @@ static __always_inline int judge_ipv4(const struct frame *frame, const struct st
 		return STEER_PASS_TTL;
 	}
 	now = coarse_now(cpu);
-	if (verdicts_live(now)) {
+	live = verdicts_live(now);
+	if (live) {
 		key.slot = port->slot;
 		key.addr = daddr;
 		verdict = bpf_map_lookup_elem(&verdict4, &key);
-		if (verdict && now < verdict->until_ns) {
+		if (verdict && now < verdict->until_ns && verdict->made_ns > live->since_ns) {
 			return STEER_PASS_VERDICT;
 		}
 	}
@@ -298,6 +301,7 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 {
 	const struct ipv6hdr *ip = frame->data + ETH_HLEN;
 	struct steer_verdict6_key key;
+	const volatile struct steer_verdicts *live;
 	struct steer_verdict *verdict;
 	struct in6_addr dst;
 	__u64 now;
@@ -325,11 +329,12 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 		return STEER_PASS_TTL;
 	}
 	now = coarse_now(cpu);
-	if (verdicts_live(now)) {
+	live = verdicts_live(now);
+	if (live) {
 		key.slot = port->slot;
 		__builtin_memcpy(key.addr, &dst, sizeof(key.addr));
 		verdict = bpf_map_lookup_elem(&verdict6, &key);
-		if (verdict && now < verdict->until_ns) {
+		if (verdict && now < verdict->until_ns && verdict->made_ns > live->since_ns) {
 			return STEER_PASS_VERDICT;
 		}
 	}

@@ -37,13 +37,13 @@ enum {
 };
 
 static const char *const shared_names[SHARED_MAPS] = {
-	"local4", "local6", "verdict4", "verdict6", "verdict_end", "notes",
+	"local4", "local6", "verdict4", "verdict6", "verdicts", "notes",
 };
 
 struct steer_shared {
 	struct bpf_object *object; /* no program, only the maps */
 	int fd[SHARED_MAPS];
-	uint64_t *verdict_end; /* mapped, a page */
+	struct steer_verdicts *verdicts; /* mapped, a page */
 	struct watch_bpf *watch;
 };
 
@@ -107,8 +107,8 @@ static int shared_load(struct steer_shared *shared)
 	for (int i = 0; i < SHARED_MAPS; i++) {
 		shared->fd[i] = bpf_object__find_map_fd_by_name(shared->object, shared_names[i]);
 	}
-	shared->verdict_end = steer_map(shared->fd[SHARED_END], sizeof(*shared->verdict_end));
-	return shared->verdict_end ? 0 : -errno;
+	shared->verdicts = steer_map(shared->fd[SHARED_END], sizeof(*shared->verdicts));
+	return shared->verdicts ? 0 : -errno;
 }
 
 int steer_shared_create(struct steer_shared **out)
@@ -137,8 +137,8 @@ void steer_shared_destroy(struct steer_shared *shared)
 		return;
 	}
 	watch_bpf__destroy(shared->watch);
-	if (shared->verdict_end) {
-		munmap(shared->verdict_end, sizeof(*shared->verdict_end));
+	if (shared->verdicts) {
+		munmap(shared->verdicts, sizeof(*shared->verdicts));
 	}
 	bpf_object__close(shared->object);
 	free(shared);
@@ -162,9 +162,10 @@ int steer_local_delete(struct steer_shared *shared, enum ip_family family,
 }
 
 int steer_verdict_pass(struct steer_shared *shared, unsigned slot, enum ip_family family,
-		       const struct ip_addr *addr, uint64_t until_ns)
+		       const struct ip_addr *addr, uint64_t made_ns, uint64_t until_ns)
 {
-	struct steer_verdict verdict = {.until_ns = until_ns, .action = STEER_VERDICT_PASS};
+	struct steer_verdict verdict = {
+		.made_ns = made_ns, .until_ns = until_ns, .action = STEER_VERDICT_PASS};
 	struct steer_verdict4_key key4 = {.slot = slot};
 	struct steer_verdict6_key key6 = {.slot = slot};
 	int ret;
@@ -176,10 +177,15 @@ int steer_verdict_pass(struct steer_shared *shared, unsigned slot, enum ip_famil
 		memcpy(key6.addr, addr->b, sizeof(key6.addr));
 		ret = bpf_map_update_elem(shared->fd[SHARED_VERDICT6], &key6, &verdict, BPF_ANY);
 	}
-	if (ret == 0 && __atomic_load_n(shared->verdict_end, __ATOMIC_RELAXED) < until_ns) {
-		__atomic_store_n(shared->verdict_end, until_ns, __ATOMIC_RELAXED);
+	if (ret == 0 && __atomic_load_n(&shared->verdicts->end_ns, __ATOMIC_RELAXED) < until_ns) {
+		__atomic_store_n(&shared->verdicts->end_ns, until_ns, __ATOMIC_RELAXED);
 	}
 	return ret;
+}
+
+void steer_verdict_flush(struct steer_shared *shared, uint64_t now_ns)
+{
+	__atomic_store_n(&shared->verdicts->since_ns, now_ns, __ATOMIC_RELAXED);
 }
 
 static int steer_load(struct steer *steer, const struct steer_shared *shared)

@@ -34,9 +34,12 @@ int steer_local_add(struct steer_shared *shared, enum ip_family family, const st
 int steer_local_delete(struct steer_shared *shared, enum ip_family family,
 		       const struct ip_addr *addr);
 /* Verdict cache: from port `slot`, `addr` leaves by an interface that is not a port: pass it in XDP
- * until `until_ns` (CLOCK_MONOTONIC_COARSE). Any one thread (a bpf map update). */
+ * until `until_ns`; the frame this was seen of was looked at at `made_ns` (CLOCK_MONOTONIC_COARSE).
+ * Any one thread (a bpf map update). */
 int steer_verdict_pass(struct steer_shared *shared, unsigned slot, enum ip_family family,
-		       const struct ip_addr *addr, uint64_t until_ns);
+		       const struct ip_addr *addr, uint64_t made_ns, uint64_t until_ns);
+/* Ports have changed: what was made of frames looked at until `now_ns` counts no more. Control. */
+void steer_verdict_flush(struct steer_shared *shared, uint64_t now_ns);
 
 struct steer_conf {
 	uint32_t ifindex;

@@ -335,6 +335,8 @@ static void take(struct ports *ports, struct port *port)
 	mirror_set_partial(ports->conf.mirror, port->slot, port->partial);
 	mirror_set_bound(ports->conf.mirror, port->slot, !port->refusal[0]);
 	configure_steer(ports, port);
+	/* Frames that found this port not yet fast said so; no longer true. */
+	steer_verdict_flush(ports->conf.steer, coarse_ns());
 }
 
 /* Giving back ------------------------------------------------------------------------------- */

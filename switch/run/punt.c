@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "bpf/punt.h"
 #include "bpf/steer.h"
@@ -19,6 +20,7 @@
 #include "run/wake.h"
 
 #define TAP_MTU 9216 /* over any frame that is punted */
+#define NAP_NS 50000 /* between two looks at the queue while punts come */
 #define VERDICT_TTL_NS \
 	1500000000ull /* a cached verdict: 1 to 2 s, so that a new route soon counts */
 
@@ -106,7 +108,7 @@ static void tell_verdict_cache(struct punt *punt, const struct punt_frame *frame
 		memcpy(addr.b, ((const struct ipv6 *)l3)->dst, 16);
 	}
 	steer_verdict_pass(punt->shared, frame->slot, type == ETHERTYPE_IPV4 ? IP_V4 : IP_V6, &addr,
-			   now_ns + VERDICT_TTL_NS);
+			   frame->taken_ns, now_ns + VERDICT_TTL_NS);
 }
 
 static void deliver(struct punt *punt, const struct punt_frame *frame)
@@ -132,6 +134,7 @@ static void deliver(struct punt *punt, const struct punt_frame *frame)
 
 static void *punt_main(void *arg)
 {
+	const struct timespec nap = {.tv_nsec = NAP_NS};
 	struct punt *punt = arg;
 	struct punt_frame frame;
 
@@ -139,10 +142,18 @@ static void *punt_main(void *arg)
 	while (__atomic_load_n(&punt->running, __ATOMIC_ACQUIRE)) {
 		struct pollfd pfd = {.fd = punt->wake.fd, .events = POLLIN};
 
+		bool worked = false;
+
 		while (spsc_pop(&punt->todo, &frame)) {
+			worked = true;
 			deliver(punt, &frame);
 			/* Never full: punt_push() admits no more frames than it has room for. */
 			spsc_push(&punt->done, &frame.id);
+		}
+		if (worked) {
+			/* More will come: for as long as it does, the worker need not wake us. */
+			nanosleep(&nap, NULL);
+			continue;
 		}
 		wake_prepare(&punt->wake);
 		if (!spsc_ready(&punt->todo) && __atomic_load_n(&punt->running, __ATOMIC_ACQUIRE)) {

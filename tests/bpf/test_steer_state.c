@@ -118,10 +118,31 @@ static void a_verdict_ends(void **state)
 	build(&packet, R4);
 	packet.byte[DST4 + 3] = 202;
 	expect(bench, &packet, REDIRECTED);
-	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now_ns() + 100000000u);
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now_ns(), now_ns() + 100000000u);
 	expect(bench, &packet, PASSES(VERDICT));
 	usleep(130000);
 	expect(bench, &packet, REDIRECTED);
+}
+
+static void verdicts_made_before_a_flush_count_no_more(void **state)
+{
+	struct bench *bench = *state;
+	struct ip_addr addr = addr4(202);
+	uint64_t now = now_ns();
+	struct packet packet;
+
+	describe(bench, BOTH);
+	build(&packet, R4);
+	packet.byte[DST4 + 3] = 202;
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now, now + 60000000000ull);
+	expect(bench, &packet, PASSES(VERDICT));
+	steer_verdict_flush(bench->shared, now);
+	expect(bench, &packet, REDIRECTED);
+	/* of a frame that was looked at before, though written after */
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now, now + 60000000000ull);
+	expect(bench, &packet, REDIRECTED);
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now + 1, now + 60000000000ull);
+	expect(bench, &packet, PASSES(VERDICT));
 }
 
 static void a_verdict_is_of_one_port_and_address(void **state)
@@ -133,9 +154,10 @@ static void a_verdict_is_of_one_port_and_address(void **state)
 	describe(bench, BOTH);
 	build(&packet, R6);
 	packet.byte[DST6 + 15] = 202;
-	steer_verdict_pass(bench->shared, SLOT + 1, IP_V6, &addr, now_ns() + 60000000000ull);
+	steer_verdict_pass(bench->shared, SLOT + 1, IP_V6, &addr, now_ns(),
+			   now_ns() + 60000000000ull);
 	expect(bench, &packet, REDIRECTED);
-	steer_verdict_pass(bench->shared, SLOT, IP_V6, &addr, now_ns() + 60000000000ull);
+	steer_verdict_pass(bench->shared, SLOT, IP_V6, &addr, now_ns(), now_ns() + 60000000000ull);
 	expect(bench, &packet, PASSES(VERDICT));
 	packet.byte[DST6 + 7] = 1;
 	expect(bench, &packet, REDIRECTED);
@@ -374,6 +396,7 @@ int main(void)
 		TEST(frames_pass_until_the_hold_ends),
 		TEST(frames_pass_once_the_worker_was_killed),
 		TEST(a_verdict_ends),
+		TEST(verdicts_made_before_a_flush_count_no_more),
 		TEST(a_verdict_is_of_one_port_and_address),
 		TEST(a_bridged_frame_asks_neither_locals_nor_verdicts),
 		TEST(a_local_address_comes_and_goes),
