@@ -132,13 +132,20 @@ static int probe_ports(const struct config *config)
 
 static int open_rundir(struct daemon *d)
 {
-	int err;
+	int err = 0;
 
 	if (mkdir(d->rundir, 0750) && errno != EEXIST) {
 		log_line("cannot make %s: %s", d->rundir, strerror(errno));
 		return -errno;
 	}
-	err = control_open(&d->control, d->rundir, answer_objects, &d->sources);
+	/* One that was killed answers until its memory is released: a moment, tried again for 1 s. */
+	for (int tries = 0; tries < 20; tries++) {
+		err = control_open(&d->control, d->rundir, answer_objects, &d->sources);
+		if (err != -EADDRINUSE) {
+			break;
+		}
+		nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+	}
 	if (err == -EADDRINUSE) {
 		log_line("another shuntd runs at %s: stop it, or give this one its own with -r",
 			 d->rundir);
@@ -190,7 +197,10 @@ static int open_ports(struct daemon *d)
 	d->sources = (struct answer_sources){
 		.tables = &d->tables, .mirror = d->mirror, .ports = d->ports};
 	for (unsigned i = 0; i < d->config->port_count; i++) {
-		ports_update(d->ports, i, &d->status[i]);
+		err = ports_start(d->ports, i, &d->status[i]);
+		if (err) {
+			return err;
+		}
 	}
 	return 0;
 }
@@ -277,7 +287,7 @@ static int start(struct daemon *d)
 	}
 	err = open_ports(d);
 	if (err) {
-		return fail("ports", err);
+		return err == -EBUSY ? err : fail("ports", err); /* it was said which, and why */
 	}
 	err = open_loop(d);
 	return err ? fail("event loop", err) : 0;

@@ -271,12 +271,14 @@ static void refuse_hidden_tags(struct ports *ports, struct port *port)
 	}
 }
 
+static const char busy[] = "another shuntd, XDP program or AF_XDP socket has it: stop that";
+
 static void explain(struct port *port, int err)
 {
 	char text[sizeof(port->refusal)];
 
 	if (err == -EBUSY) {
-		snprintf(text, sizeof(text), "another XDP program or AF_XDP socket is on it");
+		snprintf(text, sizeof(text), "%s", busy);
 	} else if (err == -ENETDOWN) {
 		snprintf(text, sizeof(text), "link down");
 	} else {
@@ -463,6 +465,12 @@ void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *
 	}
 	port->status = *status;
 	consider(ports, port);
+}
+
+int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *status)
+{
+	ports_update(ports, slot, status);
+	return ports->port[slot].bound || strcmp(ports->port[slot].refusal, busy) ? 0 : -EBUSY;
 }
 
 void ports_event(struct ports *ports, const struct worker_event *event)
