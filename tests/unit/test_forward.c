@@ -496,6 +496,111 @@ static void a_port_that_is_not_there_gives_its_frames_back(void **state)
 	assert_punt(run(9), PUNT_FORWARDING);
 }
 
+/* The exact-match cache ---------------------------------------------------------------------- */
+
+static void what_was_remembered_ends_with_any_change_of_the_tables(void **state)
+{
+	const struct fdb_key key = {.bridge = WORLD_BRIDGE, .mac = world_station(1)};
+	const struct hop back = {.ifindex = WORLD_BRIDGE, .weight = 1};
+
+	l2(world_station(1), world_station(0));
+	assert_tx(run(0), 1);
+	world_fdb(&world, world_station(1), 3, 2, FDB_DYNAMIC); /* moved */
+	assert_tx(run(0), 2);
+	fdb_delete(world.tables.fdb, &key);
+	assert_int_equal(run(0).kind, VERDICT_FLOOD);
+
+	l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+	assert_tx(run(3), 4);
+	world_neigh(&world, 5, IP_V4, world_ip4(10, 4, 0, 2), world_station(4), NUD_FAILED);
+	l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+	assert_punt(run(3), PUNT_NO_NEIGH);
+	world_neigh(&world, 5, IP_V4, world_ip4(10, 4, 0, 2), world_station(4), NUD_REACHABLE);
+	assert_tx(run(3), 4);
+	world_route(&world, RIB_MAIN, IP_V4, world_ip4(10, 4, 0, 2), 32, NEXTHOP_FORWARD, &back, 1);
+	l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+	assert_punt(run(3), PUNT_NO_NEIGH);
+
+	l3_6(world_ip6(3, 2), world_ip6(4, 2));
+	assert_tx(run(3), 4);
+	world.without[4] = TOPO_L3;
+	world_topo(&world);
+	l3_6(world_ip6(3, 2), world_ip6(4, 2));
+	assert_punt(run(3), PUNT_NOT_FAST);
+}
+
+static void what_was_remembered_is_of_one_ingress_source_and_destination(void **state)
+{
+	l2(world_station(1), world_station(0));
+	assert_tx(run(0), 1);
+	assert_tx(run(2), 1); /* the same two, from elsewhere: a station that moved */
+	assert_int_equal(path.learn_count, 1);
+	l2(world_station(1), world_station(7));
+	for (int again = 0; again < 2; again++) { /* until the kernel knows it */
+		assert_tx(run(0), 1);
+		assert_int_equal(path.learn_count, 1);
+	}
+	l2(world_station(2), world_station(0));
+	assert_tx(run(0), 2);
+	world.rp_filter = 1;
+	world_topo(&world);
+	l3(world_ip4(10, 3, 0, 2), world_ip4(10, 0, 0, 2));
+	assert_tx(run(3), 0);
+	((struct eth *)bytes)->dst = world_mac(5); /* the same addresses, by the wrong port */
+	((struct eth *)bytes)->src = world_station(4);
+	assert_punt(run(4), PUNT_MARTIAN);
+}
+
+static void an_entry_is_hit_by_its_whole_key_only(void **state)
+{
+	static struct emc emc;
+	const struct emc_entry entry = {.key = {1, 2, 3, 4}, .ingress = 5, .stamp = 6};
+
+	emc.stamp = 6;
+	for (unsigned words = 1; words <= EMC_WORDS; words *= 2) {
+		uint64_t key[EMC_WORDS] = {1, 2, 3, 4};
+
+		assert_true(emc_hit(&emc, &entry, 5, key, words));
+		assert_false(emc_hit(&emc, &entry, 4, key, words));
+		for (unsigned i = 0; i < EMC_WORDS; i++) {
+			key[i]++;
+			assert_int_equal(emc_hit(&emc, &entry, 5, key, words), i >= words);
+			key[i]--;
+		}
+	}
+}
+
+static void each_of_many_flows_goes_its_own_way(void **state)
+{
+	/* Many more than the cache has places, so that they fight for them. */
+	for (int round = 0; round < 2; round++) {
+		for (unsigned i = 0; i < 3 * EMC_ENTRIES; i++) {
+			struct ip_addr to = i & 1 ? world_ip4(10, 4, 0, 2) : world_ip4(10, 0, 0, 2);
+
+			l3(world_ip4(10, 3, (uint8_t)(1 + (i >> 8)), (uint8_t)i), to);
+			assert_tx(run(3), i & 1 ? 4 : 0);
+			l3_6((struct ip_addr){{0xfd, 0, 0, 3, [12] = (uint8_t)(i >> 8),
+					       (uint8_t)i}},
+			     i & 2 ? world_ip6(4, 2) : world_ip6(0, 2));
+			assert_tx(run(3), i & 2 ? 4 : 0);
+		}
+	}
+}
+
+static void a_remembered_neighbour_is_touched_every_second(void **state)
+{
+	const struct neigh_key key = {
+		.ifindex = 5, .family = IP_V4, .addr = world_ip4(10, 4, 0, 2)};
+	struct verdict verdict;
+
+	for (uint32_t now_s = 1; now_s < 4; now_s++) {
+		l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+		path_begin(&path, &world.tables, now_s);
+		forward(&path, topo_port(path.topo, 3), &frame, 1, &verdict);
+		assert_int_equal(neigh_find(world.tables.neigh, &key)->used_s, now_s);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -531,6 +636,11 @@ int main(void)
 		T(partial_checksums_are_finished_on_every_exit),
 		T(frames_of_every_length_get_a_verdict),
 		T(a_port_that_is_not_there_gives_its_frames_back),
+		T(what_was_remembered_ends_with_any_change_of_the_tables),
+		T(what_was_remembered_is_of_one_ingress_source_and_destination),
+		cmocka_unit_test(an_entry_is_hit_by_its_whole_key_only),
+		T(each_of_many_flows_goes_its_own_way),
+		T(a_remembered_neighbour_is_touched_every_second),
 	};
 	int failed;
 
