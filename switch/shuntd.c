@@ -138,7 +138,7 @@ static int open_rundir(struct daemon *d)
 		log_line("cannot make %s: %s", d->rundir, strerror(errno));
 		return -errno;
 	}
-	/* One that was killed answers until its memory is released: a moment, tried again for 1 s. */
+	/* One that was killed answers until its memory is released: try again for 1 s. */
 	for (int tries = 0; tries < 20; tries++) {
 		err = control_open(&d->control, d->rundir, answer_objects, &d->sources);
 		if (err != -EADDRINUSE) {

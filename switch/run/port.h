@@ -53,8 +53,8 @@ int ports_probe(const struct config_port *port, char *error, unsigned error_size
 
 /* The mirror's word on a port (struct mirror_ops.port). */
 void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *status);
-/* At start-up, for each port once: as ports_update(), but -EBUSY, logged, when somebody else has it:
- * who configured it should hear, not find it left to the kernel. */
+/* At start-up, for each port once: as ports_update(), but -EBUSY, logged, when somebody else has
+ * it: who configured it should hear, not find it left to the kernel. */
 int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *status);
 /* Events of the worker other than learning. */
 void ports_event(struct ports *ports, const struct worker_event *event);

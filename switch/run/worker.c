@@ -449,8 +449,8 @@ __attribute__((noinline)) unsigned worker_burst(struct worker *w)
 		received += receive(w, &w->queue[i]);
 	}
 	for (unsigned i = 0; i < w->queue_count; i++) {
-		/* Stopped in the middle of this round? Asked as late as can be: once published, a frame
-		 * cannot be taken back. */
+		/* Stopped in the middle of this round? Asked as late as can be: once published,
+		 * a frame cannot be taken back. */
 		if (xsk_staged(w->queue[i].xsk) && coarse_ns() - w->now_ns > STEER_STALE_NS) {
 			drop_staged(w);
 		}

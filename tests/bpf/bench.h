@@ -155,8 +155,8 @@ static inline int bench_setup(struct bench *bench, bool drop)
 		addr = family == IP_V4 ? addr4(200) : addr6(200);
 		assert_int_equal(steer_local_add(bench->shared, family, &addr), 0);
 		addr = family == IP_V4 ? addr4(201) : addr6(201);
-		assert_int_equal(steer_verdict_pass(bench->shared, SLOT, family, &addr,
-						    now_ns(), now_ns() + 60000000000ull),
+		assert_int_equal(steer_verdict_pass(bench->shared, SLOT, family, &addr, now_ns(),
+						    now_ns() + 60000000000ull),
 				 0);
 	}
 	bench->xsk = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
