@@ -236,6 +236,7 @@ static int open_loop(struct daemon *d)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
 	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	d->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	d->signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -332,6 +333,23 @@ static void worker_events(struct daemon *d)
 	}
 }
 
+/* SIGHUP asks most daemons to read their configuration again, and would end this one: a surprise for
+ * everyone's traffic. True when it is time to stop. */
+static bool told_to_stop(const struct daemon *d)
+{
+	struct signalfd_siginfo signal;
+
+	if (read(d->signals, &signal, sizeof(signal)) != sizeof(signal)) {
+		return false;
+	}
+	if (signal.ssi_signo != SIGHUP) {
+		return true;
+	}
+	log_line("SIGHUP changes nothing: the configuration is read at the start, restart to apply "
+		 "it");
+	return false;
+}
+
 static void run(struct daemon *d)
 {
 	struct epoll_event events[8];
@@ -345,7 +363,7 @@ static void run(struct daemon *d)
 		for (int i = 0; i < n; i++) {
 			int fd = events[i].data.fd;
 
-			if (fd == d->signals) {
+			if (fd == d->signals && told_to_stop(d)) {
 				return;
 			}
 			if (fd == d->timer) {
@@ -355,7 +373,7 @@ static void run(struct daemon *d)
 			} else if (fd == control_fd(d->control)) {
 				copy_census(d);
 				control_read(d->control);
-			} else {
+			} else if (fd != d->signals) {
 				worker_events(d);
 			}
 		}
@@ -394,6 +412,7 @@ static int serve(struct config *config, const char *rundir)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL); /* every thread: they are read by signalfd */
 	signal(SIGPIPE, SIG_IGN);
 	setrlimit(RLIMIT_MEMLOCK,

@@ -138,6 +138,18 @@ check_only() {
 	grep -q 'shunt.lua:1:' "$LAB/refusal" || die "no file and line: $(cat "$LAB/refusal")"
 }
 
+# Most daemons read their configuration again: this one must at least not end.
+hangup() {
+	start_shuntd p1 p2
+	kill -HUP "$(shuntd_pid)"
+	until_true 3 'a line about SIGHUP' grep -q 'SIGHUP.*restart' "$LAB/shuntd.log"
+	sleep 0.2
+	fast p1 p2
+	timeout 5 "$SHUNT" -j frames >/dev/null || die 'it does not answer any more'
+	stop_shuntd
+	no_xdp
+}
+
 t 'a missing interface' missing_interface
 t 'a port named twice' port_twice
 t 'a file that is not Lua' not_lua
@@ -149,6 +161,7 @@ t 'not root' not_root
 t 'an interface with another XDP program, native or generic' xdp_taken
 t 'running twice' twice
 t 'running twice with another directory: the first keeps its ports' twice_elsewhere
+t 'SIGHUP does not end it' hangup
 t 'what a killed daemon left is no obstacle' after_kill
 t 'shuntd --check says whether a file is valid' check_only
 lab_end
