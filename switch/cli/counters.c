@@ -8,6 +8,7 @@
 
 #include "cli/cli.h"
 
+#define ANY_CPU UINT32_MAX /* a worker that is bound to none */
 #define REASON_ENTRY(id, name, meaning) {name, meaning},
 
 const struct reason pass_reasons[STEER_REASON_COUNT] = {STEER_REASONS(REASON_ENTRY)};
@@ -271,12 +272,14 @@ static unsigned queues_bound(const struct stats *stats)
 static void worker_row(const struct cli *cli, json_t *rows, const struct stats *stats, unsigned id)
 {
 	const struct stats_worker *worker = &stats->worker[id];
+	char cpu[16];
 	json_t *row;
 
 	if (rows) {
 		row = json_object();
 		json_count(row, "id", id);
-		json_count(row, "cpu", worker->cpu);
+		json_put(row, "cpu",
+			 worker->cpu == ANY_CPU ? json_null() : json_integer(worker->cpu));
 		json_count(row, "queues", queues_bound(stats));
 		json_put(row, "busy", json_real(busy_share(stats, worker)));
 		json_count(row, "rx", stats_get(&worker->rx));
@@ -285,10 +288,12 @@ static void worker_row(const struct cli *cli, json_t *rows, const struct stats *
 		json_array_append_new(rows, row);
 		return;
 	}
-	printf("worker %u: cpu %u queues %u busy %.1f%% rx %" PRIu64 " tx %" PRIu64
+	snprintf(cpu, sizeof(cpu), "%u", worker->cpu);
+	printf("worker %u: cpu %s queues %u busy %.1f%% rx %" PRIu64 " tx %" PRIu64
 	       " handed %" PRIu64,
-	       id, worker->cpu, queues_bound(stats), busy_share(stats, worker) * 100,
-	       stats_get(&worker->rx), stats_get(&worker->tx), stats_get(&worker->handed));
+	       id, worker->cpu == ANY_CPU ? "any" : cpu, queues_bound(stats),
+	       busy_share(stats, worker) * 100, stats_get(&worker->rx), stats_get(&worker->tx),
+	       stats_get(&worker->handed));
 	if (cli->statistics) {
 		printf(" bursts %" PRIu64 " sleeps %" PRIu64, stats_get(&worker->bursts),
 		       stats_get(&worker->idle_sleeps));

@@ -149,8 +149,10 @@ static int take_option(struct cli *cli, const char *option, const char *value)
 
 static int run_object(const struct cli *cli, const struct cli_object *object, int argc, char **argv)
 {
-	if (argc && (!strcmp(argv[0], "help") || !strcmp(argv[0], "-h"))) {
-		printf("usage: shunt %s [show] %s\n", object->name, object->arguments);
+	if (argc &&
+	    (!strcmp(argv[0], "help") || !strcmp(argv[0], "-h") || !strcmp(argv[0], "--help"))) {
+		printf("usage: shunt %s [show]%s%s\n", object->name,
+		       object->arguments[0] ? " " : "", object->arguments);
 		return CLI_DONE;
 	}
 	if (argc && (is_prefix(argv[0], "show") || is_prefix(argv[0], "list"))) {
@@ -160,43 +162,72 @@ static int run_object(const struct cli *cli, const struct cli_object *object, in
 	return object->show(cli, argc, argv);
 }
 
+static bool is_option(const char *word)
+{
+	return word[0] == '-' && word[1];
+}
+
+static bool is_one_of(const char *word, const char *a, const char *b)
+{
+	return is_option(word) &&
+	       (!strcmp(word + 1 + (word[1] == '-'), a) || !strcmp(word + 1 + (word[1] == '-'), b));
+}
+
+/*
+ * Options may stand before the object and after it: `shunt -s port` and `shunt port -s`. Those after
+ * it are taken out, what is left moves together.  -h there is the object's own.
+ */
+static int take_options(struct cli *cli, int *argc, char **argv)
+{
+	int kept = 1;
+
+	for (int at = 1; at < *argc;) {
+		const char *word = argv[at];
+		int taken = 1;
+
+		if (!is_option(word) || is_one_of(word, "h", "help") ||
+		    is_one_of(word, "V", "version")) {
+			argv[kept++] = argv[at];
+		} else {
+			taken = take_option(cli, word + 1 + (word[1] == '-'),
+					    at + 1 < *argc ? argv[at + 1] : NULL);
+		}
+		if (!taken) {
+			complain(is_one_of(word, "r", "rundir")
+					 ? "expected a directory after '%s'"
+					 : "did not expect '%s': see shunt -h",
+				 word);
+			return CLI_USAGE;
+		}
+		at += taken;
+	}
+	*argc = kept;
+	return CLI_DONE;
+}
+
 static int run(int argc, char **argv)
 {
 	const char *rundir = getenv("SHUNT_RUNDIR");
 	struct cli cli = {.rundir = rundir && rundir[0] ? rundir : "/run/shunt"};
 	const struct cli_object *object;
-	int at = 1;
 
-	while (at < argc && argv[at][0] == '-' && argv[at][1]) {
-		const char *option = argv[at] + (argv[at][1] == '-' ? 2 : 1);
-		int taken;
-
-		if (!strcmp(option, "h") || !strcmp(option, "help")) {
-			usage(stdout);
-			return CLI_DONE;
-		}
-		if (!strcmp(option, "V") || !strcmp(option, "Version") ||
-		    !strcmp(option, "version")) {
-			printf("shunt %s\n", SHUNT_VERSION);
-			return CLI_DONE;
-		}
-		taken = take_option(&cli, option, at + 1 < argc ? argv[at + 1] : NULL);
-		if (!taken) {
-			complain("did not expect '%s': see shunt -h", argv[at]);
-			return CLI_USAGE;
-		}
-		at += taken;
+	if (take_options(&cli, &argc, argv)) {
+		return CLI_USAGE;
 	}
-	if (at == argc) {
+	if (argc == 1) {
 		usage(stderr);
 		return CLI_USAGE;
 	}
-	if (!strcmp(argv[at], "help")) {
+	if (is_one_of(argv[1], "V", "version")) {
+		printf("shunt %s\n", SHUNT_VERSION);
+		return CLI_DONE;
+	}
+	if (is_one_of(argv[1], "h", "help") || !strcmp(argv[1], "help")) {
 		usage(stdout);
 		return CLI_DONE;
 	}
-	object = find_object(argv[at]);
-	return object ? run_object(&cli, object, argc - at - 1, argv + at + 1) : CLI_USAGE;
+	object = find_object(argv[1]);
+	return object ? run_object(&cli, object, argc - 2, argv + 2) : CLI_USAGE;
 }
 
 int main(int argc, char **argv)

@@ -80,7 +80,7 @@ static bool row_matches(const json_t *row, const struct filter *filter)
 	return false;
 }
 
-/* The fields of the contract and no others, null where the daemon has none: with -s all it says. */
+/* The fields of the contract and no others, null where the daemon has none. */
 static json_t *contract(const json_t *row, const char *const *fields)
 {
 	static const char *const hop_fields[] = {"via", "dev", "weight", NULL};
@@ -104,12 +104,23 @@ static json_t *contract(const json_t *row, const char *const *fields)
 	return out;
 }
 
+/* With -s what else the daemon says follows. */
+static json_t *json_of_row(const struct cli *cli, const json_t *row, const char *const *fields)
+{
+	json_t *out = contract(row, fields);
+
+	if (cli->statistics) {
+		json_object_update_missing(out, (json_t *)row);
+	}
+	return out;
+}
+
 static void json_row(const struct listing *listing, const json_t *row)
 {
-	json_t *out = contract(row, listing->fields);
+	json_t *out = json_of_row(listing->cli, row, listing->fields);
 
 	fputc(listing->rows ? ',' : '[', stdout);
-	json_dumpf(listing->cli->statistics ? row : out, stdout, JSON_COMPACT);
+	json_dumpf(out, stdout, JSON_COMPACT);
 	json_decref(out);
 }
 
@@ -337,7 +348,7 @@ int mirror_show(const struct cli *cli, int argc, char **argv)
 		return CLI_FAILED;
 	}
 	if (cli->json) {
-		json_t *out = cli->statistics ? json_incref(row) : contract(row, fields);
+		json_t *out = json_of_row(cli, row, fields);
 
 		json_decref(row);
 		return json_print(out);

@@ -50,6 +50,8 @@ json() {
 	timeout 5 "$SHUNT" -j frames | jq -e '.lost == 0 and has("pool") and has("kernel_rx") and
 		has("worker") and has("kernel_tx") and has("punt") and has("pending") and has("limbo")
 		' >/dev/null || die "$("$SHUNT" -j frames)"
+	timeout 5 "$SHUNT" -j worker | jq -e '.[0] | .cpu == null and .queues == 12' >/dev/null ||
+		die "$("$SHUNT" -j worker)"
 	timeout 5 "$SHUNT" -j route | jq -e 'any(.[]; .dst == "10.0.5.0/24" and .action == "forward" and
 		.nexthops[0].dev == "p5")' >/dev/null || die 'shunt -j route'
 }
@@ -57,6 +59,8 @@ json() {
 texts() {
 	timeout 5 "$SHUNT" port | grep -q p1 || die 'shunt port'
 	timeout 5 "$SHUNT" -s port | grep -q p5 || die 'shunt -s port'
+	timeout 5 "$SHUNT" port -s | grep -q p5 || die 'shunt port -s'
+	timeout 5 "$SHUNT" worker | grep -q 'cpu any ' || die 'shunt worker'
 	same "$(timeout 5 "$SHUNT" -br port | wc -l)" 6 'lines of shunt -br port'
 	timeout 5 "$SHUNT" fdb | grep -q 02:00:00:00:00:02 || die 'shunt fdb'
 	timeout 5 "$SHUNT" neigh | grep -q 10.0.6.77 || die 'shunt neigh'

@@ -404,7 +404,28 @@ static void frames_worker_and_version_have_their_fields(void **state)
 	assert_true(json_is_real(json_object_get(row, "busy")));
 	json_decref(rows);
 	fails("worker 1", 1, "shunt: there is no worker 1\n");
+	rows = json_of("-j -s route dev eth2");
+	row = json_array_get(json_object_get(json_array_get(rows, 0), "nexthops"), 1);
+	assert_true(
+		json_is_null(json_object_get(row, "via"))); /* -s adds fields, takes none away */
+	json_decref(rows);
 	json_is("-j version", "{\"shunt\":\"" SHUNT_VERSION "\",\"daemon\":\"" SHUNT_VERSION "\"}");
+}
+
+static void options_may_follow_the_object(void **state)
+{
+	static const char *const lines[][2] = {{"-s port eth1", "port -s eth1"},
+					       {"-j -s drops", "drops -s -j"},
+					       {"-br route dev eth2", "route dev eth2 -br"}};
+
+	for (unsigned i = 0; i < 3; i++) {
+		char *before;
+
+		assert_int_equal(run(lines[i][0]), 0);
+		before = strdup(out);
+		prints(lines[i][1], before);
+		free(before);
+	}
 }
 
 static void tables_as_json_have_the_contracts_fields(void **state)
@@ -465,7 +486,10 @@ static void usage_errors_list_what_there_is(void **state)
 	      "shunt: 'f' may be fdb or frames\n"
 	      "objects: port route neigh fdb drops frames mirror worker version\n");
 	fails("-x port", 2, "shunt: did not expect '-x': see shunt -h\n");
-	fails("-r", 2, "shunt: did not expect '-r': see shunt -h\n");
+	fails("-r", 2, "shunt: expected a directory after '-r'\n");
+	fails("port -x", 2, "shunt: did not expect '-x': see shunt -h\n");
+	prints("frames --help", "usage: shunt frames [show]\n");
+	prints("worker help", "usage: shunt worker [show] [ID]\n");
 	assert_int_equal(run(""), 2);
 	assert_memory_equal(err, "usage: shunt ", 13);
 	assert_int_equal(run("-h"), 0);
@@ -636,6 +660,7 @@ int main(void)
 		WITH(an_unknown_port_is_an_error, with_daemon),
 		WITH(drops_are_listed_by_reason_and_port, with_daemon),
 		WITH(frames_worker_and_version_have_their_fields, with_daemon),
+		WITH(options_may_follow_the_object, with_daemon),
 		WITH(tables_as_json_have_the_contracts_fields, with_daemon),
 		WITH(tables_as_text_read_like_ip, with_daemon),
 		WITH(tables_are_filtered, with_daemon),
