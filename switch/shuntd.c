@@ -333,8 +333,8 @@ static void worker_events(struct daemon *d)
 	}
 }
 
-/* SIGHUP asks most daemons to read their configuration again, and would end this one: a surprise for
- * everyone's traffic. True when it is time to stop. */
+/* SIGHUP asks most daemons to read their configuration again, and would end this one: a surprise
+ * for everyone's traffic. True when it is time to stop. */
 static bool told_to_stop(const struct daemon *d)
 {
 	struct signalfd_siginfo signal;

@@ -174,8 +174,8 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 }
 
 /*
- * Options may stand before the object and after it: `shunt -s port` and `shunt port -s`. Those after
- * it are taken out, what is left moves together.  -h there is the object's own.
+ * Options may stand before the object and after it: `shunt -s port` and `shunt port -s`. They are
+ * taken out, what is left moves together.  -h after the object is the object's own.
  */
 static int take_options(struct cli *cli, int *argc, char **argv)
 {
