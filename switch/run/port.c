@@ -279,6 +279,9 @@ static void explain(struct port *port, int err)
 
 	if (err == -EBUSY) {
 		snprintf(text, sizeof(text), "%s", busy);
+	} else if (err == -EOPNOTSUPP && port->conf->mode != CONFIG_AUTO) {
+		snprintf(text, sizeof(text), "%s mode cannot be had here: try mode = \"auto\"",
+			 mode_names[(int)port->conf->mode]);
 	} else if (err == -ENETDOWN) {
 		snprintf(text, sizeof(text), "link down");
 	} else {
@@ -404,6 +407,7 @@ static void drained(struct ports *ports, struct port *port)
 int ports_probe(const struct config_port *conf, char *error, unsigned error_size)
 {
 	uint32_t ifindex = if_nametoindex(conf->name);
+	struct ethtool_info driver = {0};
 	int occupied;
 
 	if (!ifindex) {
@@ -412,6 +416,13 @@ int ports_probe(const struct config_port *conf, char *error, unsigned error_size
 			 "configuration",
 			 conf->name);
 		return -ENODEV;
+	}
+	ethtool_query(conf->name, ifindex, &driver);
+	if (!strcmp(conf->name, "lo") || !strcmp(driver.driver, "bridge")) {
+		snprintf(error, error_size, "%s is no port: name %s", conf->name,
+			 driver.driver[0] ? "the bridge's members"
+					  : "interfaces that lead outside");
+		return -EINVAL;
 	}
 	occupied = steer_occupied(ifindex);
 	if (occupied > 0) {

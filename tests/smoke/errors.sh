@@ -28,6 +28,16 @@ missing_interface() {
 	no_xdp
 }
 
+no_port() {
+	ip link add br9 type bridge
+	printf 'port "p1"\nport "br9"\n' >"$CONF"
+	refused "br9 is no port: .*members"
+	printf 'port "p1"\nport "lo"\n' >"$CONF"
+	refused 'lo is no port'
+	no_xdp
+	ip link del br9
+}
+
 port_twice() {
 	printf 'port "p1"\nport "p2"\nport "p1"\n' >"$CONF"
 	refused 'shunt.lua:3:.*p1'
@@ -151,6 +161,7 @@ hangup() {
 }
 
 t 'a missing interface' missing_interface
+t 'a bridge or lo as a port' no_port
 t 'a port named twice' port_twice
 t 'a file that is not Lua' not_lua
 t 'unknown verbs and wrong values, with file and line' unknown_verb
