@@ -334,6 +334,21 @@ def vlan_inside():
     nothing(frames, "kernel")
 
 
+@test
+def conntrack_fragments():
+    """with conntrack active fragments are the kernel's, which waits for all of a datagram"""
+    sh("nft add table inet lab && "
+       "nft add chain inet lab in '{ type filter hook input priority 0; }' && "
+       "nft add rule inet lab in ct state established accept")
+    time.sleep(0.4)
+    try:
+        part = udp(addr4(5), addr4(6), token() + b"f" * 512, checksum=0)
+        nothing([from5(ip4(addr4(5), addr4(6), part[:520], flags=1, ident=77))], "kernel")
+    finally:
+        sh("nft delete table inet lab")
+        time.sleep(0.4)
+
+
 # ---- neighbours --------------------------------------------------------------------------------------
 
 
