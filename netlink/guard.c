@@ -435,6 +435,22 @@ const char *guard_device(const struct guard *guard, uint32_t ifindex)
 	return "more interfaces than can be watched";
 }
 
+bool guard_fragments(const struct guard *guard)
+{
+	const struct netfilter_view *netfilter = &guard->now.netfilter;
+
+	return netfilter->hooks_unseen && netfilter->ip_tables;
+}
+
+bool guard_bridge_fragments(const struct guard *guard)
+{
+	const struct netfilter_view *netfilter = &guard->now.netfilter;
+
+	/* An iptables table needs no word here: with br_netfilter it is a reason not to bridge. */
+	return netfilter->hooks_unseen && (netfilter->bridge_tables ||
+					   (netfilter->ip_tables && guard_bridge_netfilter(guard)));
+}
+
 bool guard_bridge_netfilter(const struct guard *guard)
 {
 	return guard->now.call_iptables || guard->now.call_ip6tables;

@@ -53,6 +53,10 @@ const char *guard_bridging(const struct guard *guard);
 /* Hooks only on what a bridge hands to IP, or gets from it. */
 const char *guard_bridge_routing(const struct guard *guard);
 const char *guard_device(const struct guard *guard, uint32_t ifindex);
+/* Conntrack may reassemble fragments that are routed; that are bridged.  Not told where the hook
+ * that does it is a reason already. */
+bool guard_fragments(const struct guard *guard);
+bool guard_bridge_fragments(const struct guard *guard);
 /* br_netfilter looks at bridged IP frames. */
 bool guard_bridge_netfilter(const struct guard *guard);
 

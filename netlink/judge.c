@@ -241,6 +241,10 @@ static int add_link(const struct mirror *mirror, struct topo *topo, const struct
 	if (mirror->forwarding6 && link->nl.inet6 && !link->nl.inet6_disabled) {
 		iface.flags |= TOPO_FORWARD6;
 	}
+	if (bridge_of(mirror, link) != NULL ? guard_bridge_fragments(mirror->guard)
+					    : guard_fragments(mirror->guard)) {
+		iface.flags |= TOPO_FRAGMENTS;
+	}
 	if (slot != TOPO_NONE && mirror->slot[slot].ifindex == link->ifindex) {
 		const struct mirror_slot *port = &mirror->slot[slot];
 

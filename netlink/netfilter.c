@@ -128,6 +128,40 @@ static void on_chain(const struct nlmsghdr *message, void *arg)
 	     chain.name, hook_name(chain.family, chain.hook));
 }
 
+/*
+ * A ct, nat, masquerade, redirect, tproxy or flow expression in any chain, base or not, and a ct
+ * object in none, switch conntrack or defragmentation on for the whole namespace when they are made
+ * (nf_ct_netns_get(), nf_defrag_ipv4_enable()).  New kernels have ever more of them, so a table is
+ * enough.
+ */
+static void on_table(const struct nlmsghdr *message, void *arg)
+{
+	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
+	struct netfilter_view *view = arg;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header)) {
+		return;
+	}
+	switch (header->nfgen_family) {
+	case NFPROTO_BRIDGE: /* its ct is that of IP as well */
+		view->bridge_tables = true;
+		view->ip_tables = true;
+		return;
+	case NFPROTO_ARP:
+	case NFPROTO_NETDEV: /* no ct in them: nf_ct_netns_do_get() */
+		return;
+	default:
+		view->ip_tables = true;
+	}
+}
+
+static void clear_tables(void *arg)
+{
+	struct netfilter_view *view = arg;
+
+	view->ip_tables = view->bridge_tables = false;
+}
+
 static void clear_chains(void *arg)
 {
 	struct netfilter_view *view = arg;
@@ -173,15 +207,21 @@ static void look_at_chains(struct netfilter *netfilter, struct netfilter_view *v
 		netfilter->wait = ABSENT_POLLS;
 		netfilter->generation_known = false;
 		clear_chains(view);
+		clear_tables(view);
 		return;
 	}
 	if (error == 0 && netfilter->generation_known && generation == netfilter->generation) {
 		return;
 	}
 	clear_chains(view);
+	clear_tables(view);
 	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
 	if (error == 0) {
 		error = nlsock_dump(netfilter->ask, &request, on_chain, clear_chains, view);
+	}
+	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE, NFPROTO_UNSPEC);
+	if (error == 0) {
+		error = nlsock_dump(netfilter->ask, &request, on_table, clear_tables, view);
 	}
 	netfilter->generation_known = error == 0;
 	netfilter->generation = generation;
@@ -322,4 +362,5 @@ void netfilter_look(struct netfilter *netfilter, struct netfilter_view *view)
 	} while (got >= 0 || got == -ENOBUFS);
 	look_at_chains(netfilter, view);
 	look_at_hooks(netfilter, &view->hooks);
+	view->hooks_unseen = netfilter->hooks_absent;
 }

@@ -2,7 +2,8 @@
 /*
  * netfilter: the netfilter hooks that a forwarded frame would pass, for guard.
  *
- * What:    nftables base chains (notified), and every other hook where the kernel can list them.
+ * What:    nftables base chains (notified), and every other hook where the kernel can list them;
+ *          where it cannot, whether there may be conntrack.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets; the caller's view is filled.
@@ -53,6 +54,9 @@ struct netfilter_view {
 	unsigned device_count;
 	struct netfilter_device device[NETFILTER_DEVICES];
 	bool every_device;
+	bool hooks_unseen; /* the kernel cannot list them */
+	/* nftables has any that can hold a ct expression or object: for IP, for bridged frames. */
+	bool ip_tables, bridge_tables;
 };
 
 struct netfilter;

@@ -29,6 +29,7 @@ struct world {
 	struct tables tables;
 	/* Set before world_build(), on top of what every interface has. */
 	uint16_t without[WORLD_PORTS]; /* flags taken away, by slot */
+	uint16_t with[WORLD_PORTS];    /* and added */
 	uint16_t bridge_extra;         /* flags added to br0 */
 	uint8_t rp_filter;
 	bool kernel_floods;
@@ -109,6 +110,7 @@ static inline void world_topo(struct world *w)
 		iface.flags = (TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 |
 			       TOPO_FORWARD6 | TOPO_PARTIAL) &
 			      (uint16_t)~w->without[slot];
+		iface.flags |= w->with[slot];
 		snprintf(iface.name, sizeof(iface.name), "p%u", slot);
 		topo_add_if(topo, &iface);
 	}

@@ -152,6 +152,9 @@ struct verdict bridge(struct path *path, const struct topo_if *in, const struct 
 	if (!(in->flags & TOPO_L2)) {
 		return verdict_punt(PUNT_FORWARDING);
 	}
+	if (in->flags & TOPO_FRAGMENTS && parse_is_fragment(frame)) {
+		return verdict_punt(PUNT_FRAGMENT);
+	}
 	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
 		return verdict_punt(PUNT_BAD_IP);
 	}

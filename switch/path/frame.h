@@ -23,6 +23,9 @@
 #define PROTO_UDP 17u
 #define PROTO_HOPOPTS 0u
 #define PROTO_ROUTING 43u
+#define PROTO_FRAGMENT 44u
+#define PROTO_AH 51u
+#define PROTO_DSTOPTS 60u
 
 struct eth {
 	struct mac dst, src;

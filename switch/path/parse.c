@@ -47,6 +47,41 @@ enum parse_result parse_ipv6(const struct xsk_frame *frame, unsigned *size)
 	return PARSE_OK;
 }
 
+/* Kernel find_prev_fhdr(): the fragment header may be behind others. */
+static bool is_fragment6(const struct xsk_frame *frame)
+{
+	unsigned next = ((const struct ipv6 *)(frame->data + ETH_SIZE))->next;
+	unsigned at = ETH_SIZE + IPV6_SIZE;
+
+	while (next == PROTO_HOPOPTS || next == PROTO_ROUTING || next == PROTO_DSTOPTS ||
+	       next == PROTO_AH) {
+		const uint8_t *header = frame->data + at;
+
+		if (frame->len < at + 8) {
+			return true;
+		}
+		/* RFC 8200 4.2 to 4.6 count in 8 bytes, RFC 4302 2.2 in 4. */
+		at += next == PROTO_AH ? (header[1] + 2u) * 4 : (header[1] + 1u) * 8;
+		next = header[0];
+	}
+	return next == PROTO_FRAGMENT;
+}
+
+bool parse_is_fragment(const struct xsk_frame *frame)
+{
+	unsigned type = frame_ethertype(frame);
+
+	if (type == ETHERTYPE_IPV4) {
+		const struct ipv4 *ip = (const struct ipv4 *)(frame->data + ETH_SIZE);
+
+		return frame->len < ETH_SIZE + IPV4_SIZE || ip->frag_be & htons(IPV4_FRAG_MASK);
+	}
+	if (type == ETHERTYPE_IPV6) {
+		return frame->len < ETH_SIZE + IPV6_SIZE || is_fragment6(frame);
+	}
+	return false;
+}
+
 /* Where in the L4 header the checksum is; 0 for a protocol we do not finish. */
 static inline unsigned checksum_offset(unsigned proto, unsigned l4_size)
 {

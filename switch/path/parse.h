@@ -37,6 +37,12 @@ enum parse_result parse_ipv4(const struct xsk_frame *frame, unsigned *size);
 enum parse_result parse_ipv6(const struct xsk_frame *frame, unsigned *size);
 
 /*
+ * Would defragmentation (kernel nf_defrag_ipv4, nf_defrag_ipv6) hold this frame for others, or is
+ * it cut off before that can be told?  False when it is not IP; the header need not be right.
+ */
+bool parse_is_fragment(const struct xsk_frame *frame);
+
+/*
  * A frame from a local stack (veth, tap, virtio) may carry in its TCP or UDP checksum field only
  * the sum of the pseudo-header, the rest being left to hardware (CHECKSUM_PARTIAL, kernel
  * include/linux/skbuff.h).  When the field holds just that, write the finished checksum.  A frame

@@ -42,7 +42,8 @@ enum drop_reason {
 	X(OPTIONS, "options", "IP options or extension headers for routers")                  \
 	X(FORWARDING, "forwarding", "forwarding or this port's fast path is switched off")    \
 	X(BAD_SOURCE, "bad_source", "source MAC is this bridge's own, zero or multicast")     \
-	X(UNSUPPORTED, "unsupported", "a kind of frame the fast path does not forward")
+	X(UNSUPPORTED, "unsupported", "a kind of frame the fast path does not forward")       \
+	X(FRAGMENT, "fragment", "fragment that the kernel may reassemble (conntrack)")
 
 enum punt_reason {
 #define PUNT_REASON_ENUM(id, name, meaning) PUNT_##id,

@@ -218,6 +218,9 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 	if (!(in->flags & TOPO_FORWARD4)) {
 		return verdict_punt(PUNT_FORWARDING);
 	}
+	if (in->flags & TOPO_FRAGMENTS && parse_is_fragment(frame)) {
+		return verdict_punt(PUNT_FRAGMENT);
+	}
 	if (ip->ttl <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
@@ -251,6 +254,9 @@ static inline struct verdict route6(struct path *path, const struct topo_if *in,
 	}
 	if (!(in->flags & TOPO_FORWARD6)) {
 		return verdict_punt(PUNT_FORWARDING);
+	}
+	if (in->flags & TOPO_FRAGMENTS && parse_is_fragment(frame)) {
+		return verdict_punt(PUNT_FRAGMENT);
 	}
 	if (ip->hops <= 1) {
 		return verdict_punt(PUNT_TTL);

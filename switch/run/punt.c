@@ -72,6 +72,7 @@ static enum punt_class class_of(enum punt_reason reason)
 	case PUNT_OPTIONS:
 	case PUNT_UNSUPPORTED:
 	case PUNT_LOCAL:
+	case PUNT_FRAGMENT:
 		return CLASS_TRANSIT;
 	default:
 		return CLASS_ANSWER;

@@ -33,6 +33,10 @@ enum {
 	TOPO_FORWARD6 = 1u << 5, /* net.ipv6.conf.all.forwarding (ip6_forward() asks only that) */
 	TOPO_PARTIAL = 1u << 6,  /* frames may carry unfinished L4 checksums (veth, tun, virtio) */
 	TOPO_BR_NF = 1u << 7,    /* bridge: br_netfilter validates bridged IP headers */
+	/* Fragments that come in here are the kernel's, which may reassemble them before it looks
+	 * where they go (conntrack).  Bridge, or port of none: those that are routed.  Bridge port:
+	 * all, bridged ones too. */
+	TOPO_FRAGMENTS = 1u << 8,
 };
 
 #define TOPO_NONE (-1)

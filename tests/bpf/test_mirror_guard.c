@@ -110,6 +110,48 @@ static void hooks_of_the_machines_own_traffic_are_no_obstacle(void **state)
 	assert_free();
 }
 
+/* Which of the routed port, the bridge port and the bridge leave fragments to the kernel. */
+static bool fragments_kept(bool a0, bool b0, bool br0)
+{
+	return !(iface("a0")->flags & TOPO_FRAGMENTS) == !a0 &&
+	       !(iface("b0")->flags & TOPO_FRAGMENTS) == !b0 &&
+	       !(iface("br0")->flags & TOPO_FRAGMENTS) == !br0;
+}
+
+static void fragments_are_the_kernels_where_conntrack_may_be_unseen(void **state)
+{
+	static const char input[] = "nft 'add table %s f; add chain %s f i { type filter hook "
+				    "input priority 0 ; }; add rule %s f i ct state new accept'";
+
+	open_mirror();
+	sh("nft 'add table arp f; add table netdev f'");
+	settle_for(300);
+	assert_true(fragments_kept(false, false, false));
+	sh(input, "inet", "inet", "inet");
+	EVENTUALLY(!told[A].fast || fragments_kept(true, false, true));
+	if (!told[A].fast) { /* the kernel lists its hooks: routing is off as a whole */
+		assert_non_null(strstr(told[A].reason, "netfilter hook"));
+		assert_true(fragments_kept(false, false, false));
+		return;
+	}
+	assert_free();
+	sh("sysctl -qw net.bridge.bridge-nf-call-iptables=1");
+	EVENTUALLY(fragments_kept(true, true, true));
+	sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
+	EVENTUALLY(fragments_kept(true, false, true));
+	sh("nft delete table inet f");
+	EVENTUALLY(fragments_kept(false, false, false));
+	/* In a chain that nothing leads to, conntrack is on all the same. */
+	sh("nft 'add table ip f; add chain ip f i; add rule ip f i ct state new accept'");
+	EVENTUALLY(fragments_kept(true, false, true));
+	sh("nft delete table ip f; nft add table bridge f");
+	EVENTUALLY(fragments_kept(true, true, true));
+	close_mirror();
+	open_mirror_with(true);
+	settle_for(150);
+	assert_true(fragments_kept(false, false, false));
+}
+
 static void netfilter_is_bypassed_when_the_configuration_says_so(void **state)
 {
 	sh("nft 'add table inet f; add chain inet f c { type filter hook forward priority 0 ; }'");
@@ -157,6 +199,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(obstacle_takes_its_ports_off_with_a_reason_and_gives_them_back),
 		TEST(hooks_of_the_machines_own_traffic_are_no_obstacle),
+		TEST(fragments_are_the_kernels_where_conntrack_may_be_unseen),
 		TEST(netfilter_is_bypassed_when_the_configuration_says_so),
 		TEST(tcx_program_is_an_obstacle),
 	};

@@ -115,6 +115,29 @@ static bool is_host(const uint8_t *mac)
 	return false;
 }
 
+/* RFC 791 3.1, RFC 8200 4.5. */
+static bool is_fragment(const uint8_t *frame, unsigned len)
+{
+	const uint8_t *ip = frame + ETH, *end = frame + len;
+	unsigned next;
+
+	if (get16(frame + 12) == 0x0800) {
+		return len >= ETH + 20 && get16(ip + 6) & 0x3fff;
+	}
+	if (get16(frame + 12) != 0x86dd || len < ETH + 40) {
+		return false;
+	}
+	next = ip[6];
+	ip += 40;
+	while ((next == 0 || next == 43 || next == 51 || next == 60) && ip + 8 <= end) {
+		unsigned size = next == 51 ? 4 * (2u + ip[1]) : 8 * (1u + ip[1]);
+
+		next = *ip;
+		ip += size;
+	}
+	return next == 44;
+}
+
 static void judge_routed4(const uint8_t *old, const uint8_t *new, unsigned len, unsigned mtu,
 			  bool skip[FRAME_ROOM])
 {
@@ -205,8 +228,13 @@ static void judge_bridged(unsigned slot, const struct xsk_frame *before, uint64_
 /* What may not be done where the links are worn. */
 static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t slots, bool routed)
 {
+	/* Ports whose routed fragments are the kernel's; whose bridged ones are too. */
+	const uint64_t routed_whole = 0xd7, bridged_whole = 0x40;
 	bool v4 = get16(before->data + 12) == 0x0800;
 
+	require(!((routed ? routed_whole : bridged_whole) >> slot & 1) ||
+			!is_fragment(before->data, before->len),
+		"a fragment was sent that the kernel would hold");
 	require(slot != 2 && !(slots >> 2 & 1), "sent although the port is down");
 	require(routed || slot != 5, "bridged in where only the kernel may");
 	require(!(slots >> 5 & 1), "bridged out where only the kernel may");

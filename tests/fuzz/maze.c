@@ -112,6 +112,7 @@ static void build_ports(struct topo *topo)
 		}
 		if (worn & MAZE_LINKS) {
 			iface.flags &= (uint16_t)~worn_away[slot];
+			iface.flags |= slot == 4 || slot == 6 ? TOPO_FRAGMENTS : 0;
 		}
 		snprintf(iface.name, sizeof(iface.name), "port%u", slot);
 		must(topo_add_if(topo, &iface), "port");
@@ -134,6 +135,9 @@ static void build_bridges(struct topo *topo)
 					 .mac = maze_bridge_mac(bridge),
 					 .mtu = 1500,
 					 .mtu6 = 1500};
+		if (bridge != 1 && worn & MAZE_LINKS) {
+			iface.flags |= TOPO_FRAGMENTS;
+		}
 		if (bridge == 2) {
 			iface.flags &= (uint16_t)~TOPO_L3;
 		}

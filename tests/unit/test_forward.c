@@ -225,6 +225,38 @@ static void br_netfilter_judges_bridged_ip_and_trims_padding(void **state)
 	assert_int_equal(frame.len, ETH_SIZE + IPV4_SIZE + 8 + 18);
 }
 
+/* Make the IPv6 packet say that headers of `next` and, if that is not 44 itself, 44 follow. */
+static void fragment6(uint8_t next)
+{
+	ip6()->next = next;
+	bytes[ETH_SIZE + IPV6_SIZE] = next == PROTO_FRAGMENT ? PROTO_UDP : PROTO_FRAGMENT;
+	bytes[ETH_SIZE + IPV6_SIZE + 1] = next == PROTO_AH ? 2 : 0;
+}
+
+static void bridged_fragments_are_the_kernels_where_it_reassembles_them(void **state)
+{
+	l2(world_station(1), world_station(0));
+	ip4()->frag_be = htons(0x2000);
+	mend_checksum();
+	assert_tx(run(0), 1);
+	world.bridge_extra = TOPO_FRAGMENTS; /* routed ones only */
+	world_topo(&world);
+	assert_tx(run(0), 1);
+	((struct eth *)bytes)->dst = world_mac(WORLD_BRIDGE);
+	assert_punt(run(0), PUNT_FRAGMENT);
+	world.bridge_extra = 0;
+	world.with[0] = TOPO_FRAGMENTS;
+	world_topo(&world);
+	l2(world_station(1), world_station(0));
+	assert_tx(run(0), 1); /* whole, and now remembered */
+	ip4()->frag_be = htons(0x2000);
+	assert_punt(run(0), PUNT_FRAGMENT); /* with a wrong checksum too */
+	frame.len = ETH_SIZE + IPV4_SIZE - 1;
+	assert_punt(run(0), PUNT_FRAGMENT);
+	((struct eth *)bytes)->type_be = htons(0x88b5);
+	assert_tx(run(0), 1);
+}
+
 /* Routed ------------------------------------------------------------------------------------- */
 
 static void ipv4_is_routed_with_ttl_checksum_and_macs(void **state)
@@ -240,6 +272,44 @@ static void ipv4_is_routed_with_ttl_checksum_and_macs(void **state)
 	assert_int_equal(checksum_fold(checksum_add(0, ip4(), IPV4_SIZE)), 0xffff);
 	assert_memory_equal(&eth->dst, &dst, 6);
 	assert_memory_equal(&eth->src, &src, 6);
+}
+
+static void routed_fragments_are_the_kernels_where_it_reassembles_them(void **state)
+{
+	const uint16_t fragments[] = {0x2000, 0x0001, 0x1fff}, whole[] = {0, 0x4000, 0x8000};
+	const uint8_t before[] = {PROTO_FRAGMENT, PROTO_DSTOPTS, PROTO_AH};
+
+	for (unsigned on = 0; on < 2; on++) {
+		world.with[3] = on ? TOPO_FRAGMENTS : 0;
+		world_topo(&world);
+		for (unsigned i = 0; i < 3; i++) {
+			l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+			ip4()->frag_be = htons(whole[i]);
+			mend_checksum();
+			assert_tx(run(3), 4); /* and is remembered */
+			l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, 2));
+			ip4()->frag_be = htons(fragments[i]);
+			mend_checksum();
+			if (on) {
+				assert_punt(run(3), PUNT_FRAGMENT);
+			} else {
+				assert_tx(run(3), 4);
+			}
+			l3_6(world_ip6(3, 2), world_ip6(4, 2));
+			assert_tx(run(3), 4);
+			l3_6(world_ip6(3, 2), world_ip6(4, 2));
+			fragment6(before[i]);
+			if (on) {
+				assert_punt(run(3), PUNT_FRAGMENT);
+			} else {
+				assert_tx(run(3), 4);
+			}
+		}
+	}
+	l3_6(world_ip6(3, 2), world_ip6(4, 2));
+	fragment6(PROTO_DSTOPTS);
+	bytes[ETH_SIZE + IPV6_SIZE] = PROTO_UDP; /* options, but whole */
+	assert_tx(run(3), 4);
 }
 
 static void ipv6_is_routed_with_hop_limit_and_macs(void **state)
@@ -618,8 +688,10 @@ int main(void)
 		T(bad_sources_are_the_kernels),
 		T(multicast_is_the_kernels),
 		T(br_netfilter_judges_bridged_ip_and_trims_padding),
+		T(bridged_fragments_are_the_kernels_where_it_reassembles_them),
 		T(ipv4_is_routed_with_ttl_checksum_and_macs),
 		T(ipv6_is_routed_with_hop_limit_and_macs),
+		T(routed_fragments_are_the_kernels_where_it_reassembles_them),
 		T(routed_between_the_bridge_and_a_port),
 		T(a_neighbour_behind_no_known_port_is_the_kernels),
 		T(frames_for_another_mac_are_not_routed),
