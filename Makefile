@@ -197,8 +197,12 @@ $(B)/tests/bench/pipe: tests/bench/pipe.c $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
 
+$(B)/tests/bench/floor: tests/bench/floor.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
+
 # QUICK=1: fewer and shorter rounds
-bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe
+bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe $(B)/tests/bench/floor
 	@B=$(B) tests/bench/run
 
 lint:

@@ -10,10 +10,11 @@ import os
 import shutil
 import subprocess
 
-from lab import HIGH_CORE, LOW_CORE, Failed, output, sh, wait_for
+from lab import HIGH_CORE, LOW_CORE, MAC, Failed, output, sh, wait_for
 
 BUILD = os.environ.get("B", "build")
 PMD = "librte_net_af_xdp.so"
+SENDING = 10_000  # frames, of which one may say: it runs
 
 
 # shuntd ------------------------------------------------------------------------------------------
@@ -103,6 +104,22 @@ def ovs(lab):
            " options:xdp-mode=native")
 
 
+def floor(lab):
+    """Not a forwarder: only the sending half of one.  What arrives at A is dropped there, as it is
+    where a ring is full."""
+    sh(f"ip -n fwd link set A xdpdrv object {BUILD}/tests/bench/gen.bpf.o program gen_floor")
+    process = lab.start(["taskset", "-c", str(HIGH_CORE), f"{BUILD}/tests/bench/floor", "B",
+                         MAC["sB"]])
+
+    def started():
+        if process.poll() is not None:
+            raise Failed(f"floor ended: {output(process)}")
+        stats = json.loads(sh("ip -n fwd -j -s link show B"))
+        return stats[0]["stats64"]["tx"]["packets"] > SENDING
+
+    wait_for("floor", started, 5)
+
+
 def missing(name):
     """What to say about a forwarder that cannot be had here; None when it can."""
     if name == "shuntd" and not os.path.exists(f"{BUILD}/shuntd"):
@@ -117,4 +134,4 @@ def missing(name):
     return None
 
 
-START = {"shuntd": shuntd, "kernel": kernel, "testpmd": testpmd, "ovs": ovs}
+START = {"shuntd": shuntd, "kernel": kernel, "testpmd": testpmd, "ovs": ovs, "floor": floor}

@@ -47,18 +47,18 @@ def verdict(value, target, least=True):
     return f"  target {'>=' if least else '<='} {target:g}: {'reached' if good else 'MISSED'}"
 
 
-def derive(run, floor):
+def derive(run, alone):
     """Rates and costs of one run.  CPU time is that of generator, forwarder and the kernel's softirq
-    threads on all cores.  What the generator and its veth cost is what they cost with nobody behind
-    them (the floor), for each frame sent, forwarded or not."""
+    threads on all cores.  What the generator and its veth cost is what they cost alone, with nobody
+    behind them, for each frame sent, forwarded or not."""
     frames = max(1, run["received"])
-    floor_s = floor["ran"] / max(1, floor["received"])
+    alone_s = alone["ran"] / max(1, alone["received"])
     return {
         "mpps": run["received"] / run["seconds"] / 1e6,
         "offered": run["sent"] / run["seconds"] / 1e6,
         "cpu_ns": run["ran"] / frames * 1e9,
-        "own_ns": (run["ran"] - floor_s * run["sent"]) / frames * 1e9,
-        "floor_ns": floor_s * 1e9,
+        "own_ns": (run["ran"] - alone_s * run["sent"]) / frames * 1e9,
+        "generator_ns": alone_s * 1e9,
         "waited": run["waited"],
         "fast_share": run.get("fast_share"),
         "busy": [busy / run["seconds"] for busy in run["busy"]],
@@ -68,7 +68,7 @@ def derive(run, floor):
 def name_of(case):
     kind, routes, forwarder = case
     label = {"kernel": "kernel bridge" if kind == "bridged" else "kernel routing",
-             "testpmd": "testpmd io", "ovs": "OVS afxdp"}.get(forwarder, forwarder)
+             "testpmd": "testpmd io", "ovs": "OVS afxdp", "floor": "transmit only"}.get(forwarder, forwarder)
     return (kind if kind == "bridged" else f"routed, {routes} route{'s' * (routes > 1)}"), label
 
 
@@ -97,19 +97,30 @@ def forward(out, cases, runs, said):
     if disturbed:
         out.line(f"DISTURBED: in {disturbed} runs something else had the generator's or the"
                  " forwarder's core; take these figures again")
-    floors = [run["floor_ns"] for good in runs.values() for run in good if run]
-    out.line(f"generator and one veth, nobody behind them: {spread(floors, '{:.0f}')} ns a frame")
+    alone = [run["generator_ns"] for good in runs.values() for run in good if run]
+    out.line(f"generator and one veth, nobody behind them: {spread(alone, '{:.0f}')} ns a frame")
     return rows
 
 
-def ratios(out, wanted, runs):
+def quotients(above, below):
+    return [a["mpps"] / b["mpps"] for a, b in zip(above, below) if a and b and b["mpps"]]
+
+
+def ratios(out, wanted, runs, floor):
+    """`floor` is the case that only sends: for a target missed it says what could be had at all."""
     out.line()
     rows = []
     for what, above, below, target in wanted:
-        values = [a["mpps"] / b["mpps"] for a, b in zip(runs.get(above, []), runs.get(below, []))
-                  if a and b and b["mpps"]]
-        rows.append({"what": what, "values": values, "target": target})
-        if values:
-            out.line(f"{what:42}{spread(values)}"
-                     + verdict(statistics.median(values), target))
+        values = quotients(runs.get(above, []), runs.get(below, []))
+        row = {"what": what, "values": values, "target": target}
+        rows.append(row)
+        if not values:
+            continue
+        out.line(f"{what:42}{spread(values)}" + verdict(statistics.median(values), target))
+        most = quotients(runs.get(floor, []), runs[below])
+        if most and target and statistics.median(values) < target:
+            row["most"] = most
+            out.line("  who only transmits, to the same:".ljust(42) + spread(most)
+                     + ("  out of reach here for any forwarder of one thread"
+                        if statistics.median(most) < target else ""))
     return rows
