@@ -107,7 +107,8 @@ def punt_once(gen, seconds):
     """Frames that must go back where they came from, so shuntd gives them to the kernel: beside a
     stream of fast frames, and alone.  A paced generator spins, so what its core did for others shows
     as turns it did not get, against the same pace with nobody behind it; shuntd's punt thread shares
-    that core."""
+    that core.  At saturation every turn that the other stream loses is one it could have used; at half
+    of it what counts is whether frames that were sent arrive."""
     window = ["--seconds", str(seconds)]
     with Lab(gen, "routed", 1, slow_port=True) as lab:
         sh("ip -n fwd route add 30.0.0.0/8 via 10.3.0.2 && ip netns exec fwd sysctl -qw"
@@ -118,6 +119,9 @@ def punt_once(gen, seconds):
         sh("ip netns exec src ping -qc1 -W1 10.3.0.1", check=False)
         alone = lab.measure(lab.stream() + window)
         both = lab.measure(lab.stream() + SLOW + window)
+        half = ["--gap", str(round(2e9 * alone["seconds"] / max(1, alone["received"])))]
+        half_alone = lab.measure(lab.stream() + half + window)
+        half_both = lab.measure(lab.stream() + half + SLOW + window)
         before = punted(), thread_seconds(process.pid, "shunt-punt")
         punts = lab.measure(SLOW + window)
         after = punted(), thread_seconds(process.pid, "shunt-punt")
@@ -129,6 +133,9 @@ def punt_once(gen, seconds):
         "alone_mpps": alone["received"] / alone["seconds"] / 1e6,
         "beside_mpps": both["received"] / both["seconds"] / 1e6,
         "beside_punts": both["slow_received"] / both["seconds"],
+        "half_alone": half_alone["received"] / max(1, half_alone["sent"]),
+        "half_beside": half_both["received"] / max(1, half_both["sent"]),
+        "half_punts": half_both["slow_received"] / max(1, half_both["slow_sent"]),
         "punts": rate,
         "us": (1 - turns[0] / turns[1]) / max(1, rate) * 1e6,
         "thread_us": (after[1] - before[1]) / max(1, after[0] - before[0]) * 1e6,
@@ -142,6 +149,7 @@ def punted():
 def section_punt(results, out, rounds, seconds, gen):
     runs = [punt_once(gen, seconds) for _ in range(rounds)]
     slower = [(1 - run["beside_mpps"] / run["alone_mpps"]) * 100 for run in runs]
+    lost = [(1 - run["half_beside"] / run["half_alone"]) * 100 for run in runs]
     cost = [run["us"] for run in runs]
     out.line()
     out.line("a punt, from the port's receive to the kernel's send:".ljust(54)
@@ -153,6 +161,10 @@ def section_punt(results, out, rounds, seconds, gen):
     out.line("  punts delivered a second meanwhile, and alone:".ljust(54)
              + spread([run["beside_punts"] for run in runs], "{:.0f}") + ", "
              + spread([run["punts"] for run in runs], "{:.0f}"))
+    out.line("  and take of a stream at half of what the port can do:".ljust(54)
+             + spread(lost, "{:.1f}") + " %" + verdict(statistics.median(lost), 10, least=False))
+    out.line("  of the punts beside it were delivered:".ljust(54)
+             + spread([run["half_punts"] * 100 for run in runs], "{:.1f}") + " %")
     results["punt"] = runs
 
 
