@@ -161,7 +161,7 @@ def section_punt(results, out, rounds, seconds, gen):
     out.line("  punts delivered a second meanwhile, and alone:".ljust(54)
              + spread([run["beside_punts"] for run in runs], "{:.0f}") + ", "
              + spread([run["punts"] for run in runs], "{:.0f}"))
-    out.line("  and take of a stream at half of what the port can do:".ljust(54)
+    out.line("  and take of a stream at half of capacity:".ljust(54)
              + spread(lost, "{:.1f}") + " %" + verdict(statistics.median(lost), 10, least=False))
     out.line("  of the punts beside it were delivered:".ljust(54)
              + spread([run["half_punts"] * 100 for run in runs], "{:.1f}") + " %")

@@ -5,7 +5,7 @@
  *   floor IFNAME DESTINATION-MAC
  *
  * No receive, no look-up, the same few frames again and again: what is left is what sending costs a
- * forwarder of one thread here, in the kernel and in switch/io.  No such forwarder can be faster.
+ * forwarder of one thread here, in the kernel and in switch/io.
  */
 #include <signal.h>
 #include <stdbool.h>

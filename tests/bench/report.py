@@ -121,6 +121,5 @@ def ratios(out, wanted, runs, floor):
         if most and target and statistics.median(values) < target:
             row["most"] = most
             out.line("  who only transmits, to the same:".ljust(42) + spread(most)
-                     + ("  out of reach here for any forwarder of one thread"
-                        if statistics.median(most) < target else ""))
+                     + ("  in no round in reach" if max(most) < target else ""))
     return rows
