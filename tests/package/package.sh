@@ -71,7 +71,7 @@ holds_what_it_should() {
 }
 
 is_clean_for_lintian() {
-	lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$DEB"
+	TMPDIR=$STAGE lintian --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$DEB"
 }
 
 installs() {
