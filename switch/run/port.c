@@ -346,10 +346,15 @@ static void take(struct ports *ports, struct port *port)
 
 /* Giving back ------------------------------------------------------------------------------- */
 
+static bool interface_gone(const struct port *port)
+{
+	return !port->status.present || port->status.ifindex != port->ifindex;
+}
+
 /* Frames go to the kernel from here on; the rest when the worker has let go. */
 static void release(struct ports *ports, struct port *port)
 {
-	bool gone = !port->status.present || port->status.ifindex != port->ifindex;
+	bool gone = interface_gone(port);
 
 	if (port->draining) {
 		return;
@@ -361,11 +366,6 @@ static void release(struct ports *ports, struct port *port)
 	mirror_set_bound(ports->conf.mirror, port->slot, false);
 	punt_connect(ports->conf.punt, port->slot, 0, NULL);
 	worker_drain(ports->conf.worker, port->slot, gone);
-}
-
-static bool interface_gone(const struct port *port)
-{
-	return !port->status.present || port->status.ifindex != port->ifindex;
 }
 
 static void consider(struct ports *ports, struct port *port)
