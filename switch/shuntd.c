@@ -44,6 +44,7 @@ struct daemon {
 	struct control *control;
 	struct stats *stats;
 	struct umem *umem;
+	unsigned ring_size;
 	struct steer_shared *steer;
 	struct punt *punt;
 	struct worker *worker;
@@ -188,6 +189,7 @@ static int open_ports(struct daemon *d)
 		.punt = d->punt,
 		.worker = d->worker,
 		.mirror = d->mirror,
+		.ring_size = d->ring_size,
 	};
 	int err = ports_create(&d->ports, &conf);
 
@@ -253,6 +255,7 @@ static int open_loop(struct daemon *d)
 
 static int start(struct daemon *d)
 {
+	struct ports_size size;
 	int err = check_machine();
 
 	err = err ? err : probe_ports(d->config);
@@ -266,7 +269,9 @@ static int start(struct daemon *d)
 	if (err) {
 		return fail("tables", err);
 	}
-	err = umem_create(&d->umem, ports_frames(d->config));
+	size = ports_size(d->config);
+	d->ring_size = size.ring;
+	err = umem_create(&d->umem, size.frames);
 	if (err) {
 		return fail("memory for frames", err);
 	}

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "path/forward.h"
 
-#include <urcu-qsbr.h>
-
 #include "path/bridge.h"
 #include "path/parse.h"
 #include "path/route.h"
@@ -17,7 +15,7 @@ void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 		path->emc.version = ~version; /* what was remembered is of others */
 	}
 	emc_begin(&path->emc, version);
-	path->topo = rcu_dereference(tables->topo);
+	path->topo = tables_topo(tables);
 	path->fdb = tables->fdb;
 	path->neigh = tables->neigh;
 	path->nexthops = rib_nexthops(tables->rib);

@@ -81,35 +81,29 @@ static unsigned queues_of(const struct config_port *conf, const struct ethtool_i
  * A queue can have ring_size frames with the kernel for receiving, ring_size on its TX ring, and
  * STAGE_FRAMES waiting: with that many for each, none can starve another.
  */
-static size_t frames_for(const struct config *config, unsigned ring_size)
+static size_t frames_for(size_t queues, unsigned ring_size)
 {
-	size_t frames = PUNT_FRAMES + SLACK_FRAMES;
+	return PUNT_FRAMES + SLACK_FRAMES + queues * (2 * ring_size + STAGE_FRAMES);
+}
+
+struct ports_size ports_size(const struct config *config)
+{
+	size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+	struct ports_size size = {.ring = RING_SIZE_MAX};
+	size_t queues = 0;
 
 	for (unsigned i = 0; i < config->port_count; i++) {
 		struct ethtool_info driver = {0};
 
 		ethtool_query(config->port[i].name, if_nametoindex(config->port[i].name), &driver);
-		frames += (size_t)queues_of(&config->port[i], &driver) *
-			  (2 * ring_size + STAGE_FRAMES);
+		queues += queues_of(&config->port[i], &driver);
 	}
-	return frames;
-}
-
-static unsigned ring_size_for(const struct config *config)
-{
-	size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-	unsigned size = RING_SIZE_MAX;
-
-	while (size > RING_SIZE_MIN &&
-	       frames_for(config, size) * FRAME_SIZE > memory / MEMORY_SHARE) {
-		size /= 2;
+	while (size.ring > RING_SIZE_MIN &&
+	       frames_for(queues, size.ring) * FRAME_SIZE > memory / MEMORY_SHARE) {
+		size.ring /= 2;
 	}
+	size.frames = frames_for(queues, size.ring);
 	return size;
-}
-
-size_t ports_frames(const struct config *config)
-{
-	return frames_for(config, ring_size_for(config));
 }
 
 /* Describing a port to steer and to readers ------------------------------------------------- */
@@ -456,7 +450,7 @@ int ports_create(struct ports **out, const struct ports_conf *conf)
 	}
 	ports->conf = *conf;
 	ports->count = conf->config->port_count;
-	ports->ring_size = ring_size_for(conf->config);
+	ports->ring_size = conf->ring_size;
 	for (unsigned slot = 0; slot < ports->count; slot++) {
 		struct port *port = &ports->port[slot];
 

@@ -34,11 +34,17 @@ struct ports_conf {
 	struct punt *punt;
 	struct worker *worker;
 	struct mirror *mirror;
+	unsigned ring_size; /* of ports_size() */
 };
 
-/* Frames that the ports of a configuration need, all queues counted, within a share of the
- * machine's memory. */
-size_t ports_frames(const struct config *config);
+/* What the ports of a configuration need, all queues counted, within a share of the machine's
+ * memory. */
+struct ports_size {
+	size_t frames; /* of the region */
+	unsigned ring; /* entries of each ring */
+};
+
+struct ports_size ports_size(const struct config *config);
 
 /* Name the ports in the stats segment: readers see them from the start. */
 void ports_announce(const struct config *config, struct stats *stats);

@@ -301,11 +301,6 @@ void punt_destroy(struct punt *punt)
 	free(punt);
 }
 
-uint32_t punt_ifindex(const struct punt *punt)
-{
-	return punt->ifindex;
-}
-
 int punt_connect(struct punt *punt, unsigned slot, uint32_t ifindex, const struct mac *mac)
 {
 	struct punt_port *port = &punt->port[slot];

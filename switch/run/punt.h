@@ -41,9 +41,6 @@ struct punt_frame {
 int punt_create(struct punt **out, struct steer_shared *shared, struct stats *stats,
 		unsigned ports);
 void punt_destroy(struct punt *punt);
-/* ifindex of the TAP, for the mirror to leave alone. */
-uint32_t punt_ifindex(const struct punt *punt);
-
 /* Control: frames of `slot` go to interface `ifindex` with `mac` from now on (0: nowhere). */
 int punt_connect(struct punt *punt, unsigned slot, uint32_t ifindex, const struct mac *mac);
 
