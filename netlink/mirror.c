@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -22,7 +23,7 @@
 #define LISTEN_BUDGET 512
 #define CLOSED_RETRY_MS 10000
 
-enum source { SOURCE_TIMER, SOURCE_LISTEN, SOURCE_ASK, SOURCE_GUARD };
+enum source { SOURCE_TIMER, SOURCE_LISTEN, SOURCE_ASK, SOURCE_GUARD, SOURCE_WORK };
 
 uint64_t mirror_now_ms(void)
 {
@@ -30,6 +31,17 @@ uint64_t mirror_now_ms(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+void mirror_work(struct mirror *mirror, unsigned which, bool more)
+{
+	unsigned work = more ? mirror->work | which : mirror->work & ~which;
+	struct epoll_event event = {.events = work != 0 ? EPOLLIN : 0, .data.u32 = SOURCE_WORK};
+
+	if ((work != 0) != (mirror->work != 0)) {
+		epoll_ctl(mirror->epoll_fd, EPOLL_CTL_MOD, mirror->work_fd, &event);
+	}
+	mirror->work = work;
 }
 
 void mirror_full(struct mirror *mirror, const char *table)
@@ -171,7 +183,14 @@ static int open_events(struct mirror *mirror)
 	if (mirror->timer_fd < 0) {
 		return -errno;
 	}
-	error = watch(mirror, mirror->timer_fd, SOURCE_TIMER);
+	mirror->work_fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (mirror->work_fd < 0) {
+		return -errno;
+	}
+	error = watch(mirror, mirror->work_fd, SOURCE_WORK);
+	mirror->work = ~0u;
+	mirror_work(mirror, ~0u, false);
+	error = error ? error : watch(mirror, mirror->timer_fd, SOURCE_TIMER);
 	error = error ? error : watch(mirror, nlsock_fd(mirror->listen), SOURCE_LISTEN);
 	error = error ? error : watch(mirror, nlsock_fd(mirror->ask), SOURCE_ASK);
 	if (error == 0 && guard_fd(mirror->guard) >= 0) {
@@ -193,7 +212,7 @@ int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_
 	if (mirror == NULL) {
 		return -ENOMEM;
 	}
-	mirror->epoll_fd = mirror->timer_fd = -1;
+	mirror->epoll_fd = mirror->timer_fd = mirror->work_fd = -1;
 	mirror->tables = tables;
 	mirror->ops = *ops;
 	mirror->arg = arg;
@@ -226,6 +245,9 @@ void mirror_close(struct mirror *mirror)
 {
 	if (mirror == NULL) {
 		return;
+	}
+	if (mirror->work_fd >= 0) {
+		close(mirror->work_fd);
 	}
 	if (mirror->timer_fd >= 0) {
 		close(mirror->timer_fd);
@@ -282,8 +304,8 @@ static void listen_budget(struct mirror *mirror)
 
 void mirror_read(struct mirror *mirror)
 {
-	struct epoll_event events[4];
-	int count = epoll_wait(mirror->epoll_fd, events, 4, 0);
+	struct epoll_event events[8];
+	int count = epoll_wait(mirror->epoll_fd, events, 8, 0);
 
 	for (int i = 0; i < count; i++) {
 		uint64_t expirations;

@@ -84,7 +84,13 @@ struct sync {
 	uint64_t ended_ms, took_ms; /* the last one */
 	uint32_t generation;
 	struct rule_view rules; /* being read */
+	bool sweeping;          /* the running kind has been read */
+	bool known;             /* and this kernel has it */
+	size_t cursor;          /* how far the sweep is */
 };
+
+/* Work that is done in slices and that no descriptor announces. */
+enum { WORK_SWEEP = 1u << 0, WORK_VERIFY = 1u << 1 };
 
 #define LEARN_CACHE 4096u
 
@@ -106,6 +112,8 @@ struct mirror {
 	struct mirror_ops ops;
 	void *arg;
 	int epoll_fd, timer_fd;
+	int work_fd; /* always readable; looked at while there is work that nothing wakes us for */
+	unsigned work; /* WORK_* */
 	struct nlsock *listen, *ask, *tell;
 	struct guard *guard;
 
@@ -133,6 +141,8 @@ struct mirror {
 /* mirror.c */
 uint64_t mirror_now_ms(void);
 void mirror_message(const struct nlmsghdr *message, void *mirror);
+/* There is (no) more of a work to do: mirror_read() is to be called again soon. */
+void mirror_work(struct mirror *mirror, unsigned which, bool more);
 /* A table answered -ENOSPC or -ENOMEM: say so, once. */
 void mirror_full(struct mirror *mirror, const char *table);
 

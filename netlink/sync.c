@@ -24,6 +24,8 @@
 /* Datagrams (of 32 KiB) of a dump that one slice takes in: some 3,000 routes, a few
  * milliseconds. */
 #define SLICE_BUDGET 8
+/* Entries that one slice removes: a few milliseconds. */
+#define SWEEP_BUDGET 2000
 
 static void arm(struct mirror *mirror)
 {
@@ -117,38 +119,38 @@ static void mark(struct mirror *mirror, enum sync_kind kind)
 	}
 }
 
-static void sweep(struct mirror *mirror, enum sync_kind kind, bool known)
+/* A part of it; true: there is more. */
+static bool sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 {
+	size_t *cursor = &mirror->sync.cursor;
+	enum ip_family family = kind == SYNC_ROUTE6 || kind == SYNC_RULE6 ? IP_V6 : IP_V4;
+
 	switch (kind) {
 	case SYNC_LINK:
 		links_sweep(mirror);
 		break;
 	case SYNC_RULE4:
-		routes_rules_end(mirror, IP_V4, known);
-		break;
 	case SYNC_RULE6:
-		routes_rules_end(mirror, IP_V6, known);
+		routes_rules_end(mirror, family, known);
 		break;
 	case SYNC_ADDR:
 		local_sweep(mirror, kind);
 		break;
 	case SYNC_NEIGH:
-		neigh_resync_sweep(mirror->tables->neigh);
-		break;
+		return neigh_resync_sweep(mirror->tables->neigh, cursor, SWEEP_BUDGET);
 	case SYNC_FDB:
-		fdb_resync_sweep(mirror->tables->fdb);
-		break;
+		return fdb_resync_sweep(mirror->tables->fdb, cursor, SWEEP_BUDGET);
 	case SYNC_ROUTE4:
-		rib_resync_sweep(mirror->tables->rib, IP_V4);
-		local_sweep(mirror, kind);
-		break;
 	case SYNC_ROUTE6:
-		rib_resync_sweep(mirror->tables->rib, IP_V6);
+		if (rib_resync_sweep(mirror->tables->rib, family, cursor, SWEEP_BUDGET)) {
+			return true;
+		}
 		local_sweep(mirror, kind);
 		break;
 	default:
 		break;
 	}
+	return false;
 }
 
 /* Notifications are left alone while a dump is read: do not wake for them. */
@@ -168,6 +170,12 @@ static int start(struct mirror *mirror, enum sync_kind kind)
 	return nlsock_dump_start(mirror->ask, &request);
 }
 
+/* The kernel has none of these. */
+static bool is_absent(int result)
+{
+	return result == -EOPNOTSUPP || result == -EAFNOSUPPORT || result == -ENOENT;
+}
+
 /* A dump ended with `result` (1 well). */
 static void finish(struct mirror *mirror, int result)
 {
@@ -180,16 +188,38 @@ static void finish(struct mirror *mirror, int result)
 			return;
 		}
 	}
-	sync->running = SYNC_NONE;
-	if (result == 1) {
-		sweep(mirror, kind, true);
-	} else if (result == -EOPNOTSUPP || result == -EAFNOSUPPORT || result == -ENOENT) {
-		sweep(mirror, kind, false); /* the kernel has none of these */
-	} else {
-		/* Not a picture to sweep by: what is there stays until it can be read whole. */
-		sync->failed = true;
-		sync->wanted |= SYNC_BIT(kind);
+	if (result == 1 || is_absent(result)) {
+		sync->sweeping = true;
+		sync->known = result == 1;
+		sync->cursor = 0;
+		return;
 	}
+	/* Not a picture to sweep by: what is there stays until it can be read whole. */
+	sync->running = SYNC_NONE;
+	sync->failed = true;
+	sync->wanted |= SYNC_BIT(kind);
+}
+
+/* A datagram of the running dump, or a part of its sweep. 0, or what nlsock_dump_step() says of a
+ * socket that has nothing or does not work. */
+static int advance(struct mirror *mirror)
+{
+	struct sync *sync = &mirror->sync;
+	int result;
+
+	if (sync->sweeping) {
+		sync->sweeping = sweep(mirror, sync->running, sync->known);
+		if (!sync->sweeping) {
+			sync->running = SYNC_NONE;
+		}
+		return 0;
+	}
+	result = nlsock_dump_step(mirror->ask, mirror_message, mirror);
+	if (result == 0 || result == -EAGAIN) {
+		return result;
+	}
+	finish(mirror, result);
+	return result == -EPERM || result == -EACCES || result == -ENOMEM ? result : 0;
 }
 
 /* Start the next wanted kind. False: none is left. */
@@ -245,16 +275,13 @@ int sync_now(struct mirror *mirror)
 		struct pollfd wait = {.fd = nlsock_fd(mirror->ask), .events = POLLIN};
 
 		while (sync_running(mirror)) {
-			int result = nlsock_dump_step(mirror->ask, mirror_message, mirror);
+			int result = advance(mirror);
 
-			if (result == -EAGAIN) {
-				if (poll(&wait, 1, 5000) == 0) {
-					return -ETIMEDOUT;
-				}
-			} else if (result == -EPERM || result == -EACCES || result == -ENOMEM) {
+			if (result != 0 && result != -EAGAIN) {
 				return result;
-			} else if (result != 0) {
-				finish(mirror, result);
+			}
+			if (result == -EAGAIN && poll(&wait, 1, 5000) == 0) {
+				return -ETIMEDOUT;
 			}
 		}
 	}
@@ -283,15 +310,16 @@ void sync_slice(struct mirror *mirror)
 		listen_while(mirror, false);
 	}
 	while (sync_running(mirror) && budget-- > 0) {
-		int result = nlsock_dump_step(mirror->ask, mirror_message, mirror);
+		bool parts = sync->sweeping;
 
-		if (result == -EAGAIN) {
+		if (advance(mirror) == -EAGAIN) {
 			return;
 		}
-		if (result != 0) {
-			finish(mirror, result);
+		if (parts && sync->sweeping) {
+			break; /* a part of a sweep is a slice */
 		}
 	}
+	mirror_work(mirror, WORK_SWEEP, sync->sweeping);
 	if (!sync_running(mirror)) {
 		listen_while(mirror, true);
 		if (sync->wanted == 0 || sync->failed) {

@@ -159,12 +159,9 @@ static void sweep_one(struct hash_node *node, void *arg)
 	}
 }
 
-size_t fdb_resync_sweep(struct fdb *fdb)
+bool fdb_resync_sweep(struct fdb *fdb, size_t *cursor, size_t budget)
 {
-	size_t before = fdb->hash.count;
-
-	hash_each(&fdb->hash, sweep_one, fdb);
-	return before - fdb->hash.count;
+	return hash_walk(&fdb->hash, cursor, budget, sweep_one, fdb);
 }
 
 uint64_t fdb_version(const struct fdb *fdb)
@@ -189,11 +186,19 @@ static void each_one(struct hash_node *node, void *arg)
 	each->fn(&caa_container_of(node, struct item, node)->entry, each->arg);
 }
 
-void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *arg), void *arg)
+bool fdb_walk(struct fdb *fdb, size_t *cursor, size_t budget,
+	      void (*fn)(const struct fdb_entry *entry, void *arg), void *arg)
 {
 	struct each each = {fn, arg};
 
-	hash_each(&fdb->hash, each_one, &each);
+	return hash_walk(&fdb->hash, cursor, budget, each_one, &each);
+}
+
+void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *arg), void *arg)
+{
+	size_t cursor = 0;
+
+	fdb_walk(fdb, &cursor, SIZE_MAX, fn, arg);
 }
 
 const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key)

@@ -44,15 +44,18 @@ int fdb_set(struct fdb *fdb, const struct fdb_key *key, uint32_t ifindex, int16_
 	    enum fdb_state state);
 /* 0 or -ENOENT. */
 int fdb_delete(struct fdb *fdb, const struct fdb_key *key);
-/* Mark and sweep for a resync: begin starts a generation, sweep removes what was not set since.
- * Returns the number removed. */
+/* Mark and sweep for a resync: begin starts a generation, sweep removes what was not set since, in
+ * parts: from `*cursor` on (0 at first), some `budget` entries.  True: there is more. */
 void fdb_resync_begin(struct fdb *fdb);
-size_t fdb_resync_sweep(struct fdb *fdb);
+bool fdb_resync_sweep(struct fdb *fdb, size_t *cursor, size_t budget);
 size_t fdb_count(const struct fdb *fdb);
 /* Changes when an entry comes, goes or is replaced. Any thread. */
 uint64_t fdb_version(const struct fdb *fdb);
 /* Writer thread; fn may not change the table except fdb_delete() of the entry it was given. */
 void fdb_each(struct fdb *fdb, void (*fn)(const struct fdb_entry *entry, void *arg), void *arg);
+/* The same in parts, as the sweep: what comes between two parts may be missed or seen twice. */
+bool fdb_walk(struct fdb *fdb, size_t *cursor, size_t budget,
+	      void (*fn)(const struct fdb_entry *entry, void *arg), void *arg);
 
 /* Reader: valid until the reader's next quiescent state. */
 const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key);

@@ -139,16 +139,28 @@ void hash_replace(struct hash *hash, struct hash_node *old, struct hash_node *fr
 	hash_changed(hash);
 }
 
-void hash_each(struct hash *hash, void (*fn)(struct hash_node *node, void *arg), void *arg)
+bool hash_walk(struct hash *hash, size_t *cursor, size_t budget,
+	       void (*fn)(struct hash_node *node, void *arg), void *arg)
 {
 	struct hash_buckets *buckets = hash->buckets;
+	size_t done = 0;
 
-	for (uint32_t i = 0; i <= buckets->mask; i++) {
-		struct hash_node *node = buckets->bucket[i], *next;
+	/* An array twice as long has the nodes of bucket i in i and further up: none is behind the
+	 * cursor that was before it. */
+	for (; *cursor <= buckets->mask && done < budget; ++*cursor) {
+		struct hash_node *node = buckets->bucket[*cursor], *next;
 
-		for (; node; node = next) {
+		for (done++; node; node = next, done++) {
 			next = node->next[buckets->side];
 			fn(node, arg);
 		}
 	}
+	return *cursor <= buckets->mask;
+}
+
+void hash_each(struct hash *hash, void (*fn)(struct hash_node *node, void *arg), void *arg)
+{
+	size_t cursor = 0;
+
+	hash_walk(hash, &cursor, SIZE_MAX, fn, arg);
 }

@@ -55,6 +55,11 @@ void hash_remove(struct hash *hash, struct hash_node *node); /* must be in */
 void hash_replace(struct hash *hash, struct hash_node *old, struct hash_node *fresh);
 /* Writer. fn may remove the node it is given, and nothing else. */
 void hash_each(struct hash *hash, void (*fn)(struct hash_node *node, void *arg), void *arg);
+/* The same in parts: from `*cursor` on (0 at first), some `budget` nodes.  True: there is more.  A
+ * node that is in throughout is visited, and twice if the table grew; one that comes meanwhile may
+ * be missed. */
+bool hash_walk(struct hash *hash, size_t *cursor, size_t budget,
+	       void (*fn)(struct hash_node *node, void *arg), void *arg);
 
 /* 64 x 64 -> 128 bits folded: every bit of the key reaches the low bits of the result. */
 static inline uint64_t hash_mix(uint64_t a, uint64_t b)

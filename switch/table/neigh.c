@@ -170,12 +170,9 @@ static void sweep_one(struct hash_node *node, void *arg)
 	}
 }
 
-size_t neigh_resync_sweep(struct neigh *neigh)
+bool neigh_resync_sweep(struct neigh *neigh, size_t *cursor, size_t budget)
 {
-	size_t before = neigh->hash.count;
-
-	hash_each(&neigh->hash, sweep_one, neigh);
-	return before - neigh->hash.count;
+	return hash_walk(&neigh->hash, cursor, budget, sweep_one, neigh);
 }
 
 uint64_t neigh_version(const struct neigh *neigh)
@@ -200,12 +197,20 @@ static void each_one(struct hash_node *node, void *arg)
 	each->fn(&caa_container_of(node, struct item, node)->entry, each->arg);
 }
 
-void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry, void *arg),
-		void *arg)
+bool neigh_walk(struct neigh *neigh, size_t *cursor, size_t budget,
+		void (*fn)(const struct neigh_entry *entry, void *arg), void *arg)
 {
 	struct each each = {fn, arg};
 
-	hash_each(&neigh->hash, each_one, &each);
+	return hash_walk(&neigh->hash, cursor, budget, each_one, &each);
+}
+
+void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry, void *arg),
+		void *arg)
+{
+	size_t cursor = 0;
+
+	neigh_walk(neigh, &cursor, SIZE_MAX, fn, arg);
 }
 
 const struct neigh_entry *neigh_find(const struct neigh *neigh, const struct neigh_key *key)

@@ -38,12 +38,14 @@ int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac
 	      uint16_t nud);
 int neigh_delete(struct neigh *neigh, const struct neigh_key *key);
 void neigh_resync_begin(struct neigh *neigh);
-size_t neigh_resync_sweep(struct neigh *neigh);
+bool neigh_resync_sweep(struct neigh *neigh, size_t *cursor, size_t budget);
 size_t neigh_count(const struct neigh *neigh);
 /* Changes when an entry comes, goes or is replaced. Any thread. */
 uint64_t neigh_version(const struct neigh *neigh);
 void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry, void *arg),
 		void *arg);
+bool neigh_walk(struct neigh *neigh, size_t *cursor, size_t budget,
+		void (*fn)(const struct neigh_entry *entry, void *arg), void *arg);
 
 const struct neigh_entry *neigh_find(const struct neigh *neigh, const struct neigh_key *key);
 static inline void neigh_touch(const struct neigh_entry *entry, uint32_t now_s)

@@ -40,6 +40,12 @@ static uint32_t route_take(struct rib *rib)
 	return rib->next++;
 }
 
+/* Set since the resync began. */
+static bool is_marked(const struct rib *rib, const struct route *route)
+{
+	return route->round == rib->round[route->family];
+}
+
 static void set_doubt(struct rib *rib, struct route *route, bool doubt)
 {
 	rib->doubts[route->family] += (size_t)doubt - route->doubt;
@@ -139,7 +145,7 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 				.family = prefix->family & 1,
 				.table = prefix->table & 1,
 				.used = 1,
-				.marked = 1,
+				.round = rib->round[prefix->family] % RIB_ROUNDS,
 				.over = is_full(rib)};
 	if (route->over) {
 		err = -ENOSPC;
@@ -166,7 +172,7 @@ static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t a
 	same = route->nexthop == old && !route->doubt && !route->absent && over == route->over;
 	route->content = content_of(rib, from);
 	route->type = from->type & 0xf;
-	route->marked = 1;
+	route->round = rib->round[route->family] % RIB_ROUNDS;
 	route->twin = 0;
 	rib->over -= route->over && !over;
 	route->over = over;
@@ -195,6 +201,17 @@ static void route_load(const struct rib *rib, uint32_t at, struct rib_route *out
 	out->count = set->count;
 	out->origin = 0;
 	memcpy(out->hop, set->hop, set->count * sizeof(set->hop[0]));
+}
+
+/* The same, with what the fast path does of it. */
+static void route_show(const struct rib *rib, uint32_t at, struct rib_route *out)
+{
+	struct prefix prefix = prefix_of(&rib->route[at]);
+
+	route_load(rib, at, out);
+	if (rib->closed[prefix.family] || rib_choose(rib, &prefix) == rib->kernel) {
+		out->action = NEXTHOP_KERNEL;
+	}
 }
 
 /* All routes of the key, and their prefix with them, are in doubt. */
@@ -316,7 +333,7 @@ static uint32_t of_hops(const struct rib *rib, const struct prefix *prefix,
 /* Take hops out of the set of siblings that has them. 0, or -ENOENT when no set does. */
 static int unmerge(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
 {
-	uint32_t at = of_hops(rib, prefix, route), marked;
+	uint32_t at = of_hops(rib, prefix, route), round;
 	struct rib_route rest;
 
 	if (!at) {
@@ -339,9 +356,9 @@ static int unmerge(struct rib *rib, const struct prefix *prefix, const struct ri
 		route_remove(rib, at);
 		return 0;
 	}
-	marked = rib->route[at].marked;
+	round = rib->route[at].round;
 	route_update(rib, prefix, at, &rest);
-	rib->route[at].marked = marked & 1;
+	rib->route[at].round = round % RIB_ROUNDS;
 	return 0;
 }
 
@@ -421,7 +438,7 @@ static int set_merge(struct rib *rib, const struct prefix *prefix, const struct 
 	if (!at) {
 		return route_add(rib, prefix, route);
 	}
-	if (!rib->route[at].marked) {
+	if (!is_marked(rib, &rib->route[at])) {
 		return route_update(rib, prefix, at, route);
 	}
 	if (rib->route[at].doubt) {
@@ -439,10 +456,10 @@ static int set_beside(struct rib *rib, const struct prefix *prefix, const struct
 	if (!at) {
 		return route_add(rib, prefix, route);
 	}
-	if (rib->route[at].doubt && rib->route[at].marked) {
+	if (rib->route[at].doubt && is_marked(rib, &rib->route[at])) {
 		return 0; /* only a resync can settle it */
 	}
-	twin = rib->route[at].marked && (rib->route[at].twin || route->origin == 0);
+	twin = is_marked(rib, &rib->route[at]) && (rib->route[at].twin || route->origin == 0);
 	err = route_update(rib, prefix, at, route);
 	rib->route[at].twin = twin;
 	return err;
@@ -505,11 +522,19 @@ int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 
 void rib_resync_begin(struct rib *rib, enum ip_family family)
 {
-	for (uint32_t at = 1; at < rib->next; at++) {
-		if (rib->route[at].used && rib->route[at].family == family) {
-			rib->route[at].marked = 0;
+	unsigned last = rib->round[family];
+
+	/* After a sweep all routes are of one round, and a new number is enough.  One that was begun
+	 * and not swept leaves two kinds; when the numbers run out, make them one again. */
+	if (++rib->unswept[family] == RIB_ROUNDS) {
+		for (uint32_t at = 1; at < rib->next; at++) {
+			if (rib->route[at].family == family) {
+				rib->route[at].round = last % RIB_ROUNDS;
+			}
 		}
+		rib->unswept[family] = 1;
 	}
+	rib->round[family] = (uint8_t)((last + 1) % RIB_ROUNDS);
 	rib->lost[family] = false;
 }
 
@@ -536,20 +561,29 @@ static void settle(struct rib *rib, enum ip_family family)
 	}
 }
 
-size_t rib_resync_sweep(struct rib *rib, enum ip_family family)
-{
-	size_t removed = 0;
+/* Visiting a route costs little beside removing it. */
+#define VISITS 16u
 
-	for (uint32_t at = 1; at < rib->next; at++) {
+bool rib_resync_sweep(struct rib *rib, enum ip_family family, size_t *cursor, size_t budget)
+{
+	uint32_t at = *cursor ? (uint32_t)*cursor : 1;
+	size_t done = 0;
+
+	for (; at < rib->next && done / VISITS < budget; at++, done++) {
 		const struct route *route = &rib->route[at];
 
-		if (route->used && route->family == family && !route->marked) {
+		if (route->used && route->family == family && !is_marked(rib, route)) {
 			route_remove(rib, at);
-			removed++;
+			done += VISITS;
 		}
 	}
+	*cursor = at;
+	if (at < rib->next) {
+		return true;
+	}
+	rib->unswept[family] = 0;
 	settle(rib, family);
-	return removed;
+	return false;
 }
 
 size_t rib_count(const struct rib *rib, enum ip_family family)
@@ -557,21 +591,56 @@ size_t rib_count(const struct rib *rib, enum ip_family family)
 	return rib->count[family];
 }
 
-void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *arg), void *arg)
+bool rib_walk(struct rib *rib, size_t *cursor, size_t budget,
+	      void (*fn)(const struct rib_route *route, void *arg), void *arg)
 {
-	for (uint32_t at = 1; at < rib->next; at++) {
+	uint32_t at = *cursor ? (uint32_t)*cursor : 1;
+
+	for (; at < rib->next && budget; at++, budget--) {
 		struct rib_route route;
-		struct prefix prefix;
 
 		if (rib->route[at].used) {
-			route_load(rib, at, &route);
-			prefix = prefix_of(&rib->route[at]);
-			if (rib->closed[prefix.family] || rib_choose(rib, &prefix) == rib->kernel) {
-				route.action = NEXTHOP_KERNEL;
-			}
+			route_show(rib, at, &route);
 			fn(&route, arg);
 		}
 	}
+	*cursor = at;
+	return at < rib->next;
+}
+
+void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *arg), void *arg)
+{
+	size_t cursor = 0;
+
+	rib_walk(rib, &cursor, SIZE_MAX, fn, arg);
+}
+
+bool rib_has(const struct rib *rib, const struct rib_route *route)
+{
+	struct prefix prefix = rib_prefix(&route->key);
+	uint32_t at = *rib_chain(rib, &prefix);
+	struct rib_route have;
+
+	for (; (at = of_key(rib, &prefix, &route->key, at)); at = rib->route[at].next) {
+		route_show(rib, at, &have);
+		if (have.type == route->type && have.action == route->action &&
+		    have.count == route->count &&
+		    memcmp(have.hop, route->hop, have.count * sizeof(have.hop[0])) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool rib_agrees(const struct rib *rib, const struct rib_key *key)
+{
+	const struct fib *fib = rib->fib[key->family][key->table];
+	uint32_t value = fib_lookup(fib, key->prefix.b);
+
+	if (rib->closed[key->family]) {
+		return value == rib->kernel;
+	}
+	return value == rib_longest(rib, key);
 }
 
 size_t rib_memory(const struct rib *rib)

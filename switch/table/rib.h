@@ -71,12 +71,22 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how);
 /* Remove by key. With count > 0 and `merge` only those hops are taken out (IPv6), and the route
  * goes with its last. 0 or -ENOENT. */
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merge);
-/* Mark and sweep; begin again when a dump was interrupted and is asked anew. */
+/* Mark and sweep; begin again when a dump was interrupted and is asked anew.  The sweep goes in parts:
+ * from `*cursor` on (0 at first), as much work as removing `budget` routes.  True: there is more. */
 void rib_resync_begin(struct rib *rib, enum ip_family family);
-size_t rib_resync_sweep(struct rib *rib, enum ip_family family);
+bool rib_resync_sweep(struct rib *rib, enum ip_family family, size_t *cursor, size_t budget);
 size_t rib_count(const struct rib *rib, enum ip_family family);
 /* `action` is what the fast path does with the prefix, NEXTHOP_KERNEL when in doubt, say. */
 void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *arg), void *arg);
+/* The same in parts, as the sweep: what comes between two parts may be missed or seen twice. */
+bool rib_walk(struct rib *rib, size_t *cursor, size_t budget,
+	      void (*fn)(const struct rib_route *route, void *arg), void *arg);
+/* Is there the same route (`origin` aside) with the same action?  For one that rib_walk() of another
+ * rib gave. */
+bool rib_has(const struct rib *rib, const struct rib_route *route);
+/* Does the fib, at the prefix's first address, say what the routes amount to?  Slow: one search a
+ * prefix length. */
+bool rib_agrees(const struct rib *rib, const struct rib_key *key);
 size_t rib_memory(const struct rib *rib);
 /* Routes in doubt: not 0 is a reason to resync the family when there is time. */
 size_t rib_doubts(const struct rib *rib, enum ip_family family);

@@ -143,6 +143,15 @@ static uint32_t cover(const struct rib *rib, const struct prefix *prefix, unsign
 	return 0;
 }
 
+uint32_t rib_longest(const struct rib *rib, const struct rib_key *key)
+{
+	const struct prefix host = {key->prefix, key->family, key->table,
+				    ip_bits((enum ip_family)key->family) + 1};
+	unsigned len;
+
+	return cover(rib, &host, &len);
+}
+
 void rib_close(struct rib *rib, unsigned family)
 {
 	for (unsigned table = 0; table < RIB_TABLES; table++) {

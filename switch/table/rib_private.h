@@ -10,6 +10,7 @@
 
 #define RIB_HEADS_MIN 256u
 #define RIB_ROUTES_MAX (1u << 30)
+#define RIB_ROUNDS 8u /* what a route's `round` counts to */
 
 /* A route, small: there may be millions.  Kept in one array, chained by index; 0 is no route. */
 struct route {
@@ -20,7 +21,7 @@ struct route {
 	uint32_t content; /* digest of type, origin, action and hops: tells routes of a key apart */
 	unsigned len : 8, tos : 8, type : 4, family : 1, table : 1;
 	unsigned used : 1;
-	unsigned marked : 1; /* set since the resync began */
+	unsigned round : 3; /* of the resync it was last set in or since */
 	unsigned doubt : 1;  /* may not be in the kernel, or not as it is here */
 	unsigned twin : 1;   /* may stand for several of the kernel's */
 	unsigned over : 1;   /* over the limit */
@@ -37,6 +38,9 @@ struct rib {
 	size_t limit;
 	size_t count[IP_FAMILIES], doubts[IP_FAMILIES], absents[IP_FAMILIES], over;
 	uint32_t of_len[IP_FAMILIES][RIB_TABLES][129]; /* routes by prefix length */
+	/* A route is marked when its round is the family's.  Routes of how many former rounds there
+	 * may be, because those were begun and not swept: */
+	uint8_t round[IP_FAMILIES], unswept[IP_FAMILIES];
 	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
 	bool closed[IP_FAMILIES];
 	struct fib *fib[IP_FAMILIES][RIB_TABLES];
@@ -65,6 +69,8 @@ uint32_t rib_candidate(const struct rib *rib, const struct prefix *prefix, uint3
 int rib_chains_grow(struct rib *rib);
 /* What the fib should say for the prefix; 0 when no route is left. */
 uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix);
+/* What it should say for the key's address, by asking for every length. */
+uint32_t rib_longest(const struct rib *rib, const struct rib_key *key);
 /* Write that to the fib. When there is no room the family is closed, and -errno returned. */
 int rib_apply(struct rib *rib, const struct prefix *prefix);
 /* Every address of the family is the kernel's from now on. */

@@ -59,6 +59,16 @@ static struct rib_route route6(unsigned len, unsigned via, unsigned dev)
 	return route;
 }
 
+/* Routes removed, a few at a time. */
+static size_t swept(struct rib *rib, enum ip_family family)
+{
+	size_t before = rib_count(rib, family), cursor = 0;
+
+	while (rib_resync_sweep(rib, family, &cursor, 1)) {
+	}
+	return before - rib_count(rib, family);
+}
+
 static const struct nexthop *look(struct rib *rib, enum ip_family family, struct ip_addr addr)
 {
 	uint32_t value = fib_lookup(rib_fib(rib, family, RIB_MAIN), addr.b);
@@ -160,7 +170,7 @@ static void test_replace_among_aliases_is_in_doubt_until_a_resync(void **state)
 	assert_true(rib_doubts(*state, IP_V4) > 0);
 	rib_resync_begin(*state, IP_V4);
 	set(*state, route4(1, 16, 8), RIB_BESIDE);
-	rib_resync_sweep(*state, IP_V4);
+	swept(*state, IP_V4);
 	assert_int_equal(via4(*state, 1), 8);
 	assert_int_equal(rib_doubts(*state, IP_V4), 0);
 }
@@ -178,7 +188,7 @@ static void test_twin_of_unknown_origin_is_not_deleted_twice_over(void **state)
 	assert_int_equal(via4(*state, 1), -2);
 	rib_resync_begin(*state, IP_V4);
 	set(*state, route4(0, 0, 1), RIB_BESIDE);
-	assert_int_equal(rib_resync_sweep(*state, IP_V4), 1);
+	assert_int_equal(swept(*state, IP_V4), 1);
 	assert_int_equal(via4(*state, 1), 1);
 }
 
@@ -236,7 +246,7 @@ static void test_resync_starts_siblings_anew(void **state)
 	set(*state, route6(32, 2, 2), RIB_MERGE);
 	rib_resync_begin(*state, IP_V6);
 	set(*state, route6(32, 3, 3), RIB_MERGE);
-	assert_int_equal(rib_resync_sweep(*state, IP_V6), 0);
+	assert_int_equal(swept(*state, IP_V6), 0);
 	assert_int_equal(set6(*state)->count, 1);
 	assert_int_equal(set6(*state)->hop[0].ifindex, 3);
 }
@@ -251,10 +261,64 @@ static void test_sweep_removes_what_was_not_told_again(void **state)
 	/* Interrupted, and asked again. */
 	rib_resync_begin(*state, IP_V4);
 	set(*state, route4(1, 16, 7), RIB_BESIDE);
-	assert_int_equal(rib_resync_sweep(*state, IP_V4), 1);
+	assert_int_equal(swept(*state, IP_V4), 1);
 	assert_int_equal(via4(*state, 1), 7);
 	assert_int_equal(via4(*state, 2), -1);
 	assert_int_equal(rib_count(*state, IP_V6), 1);
+}
+
+static void test_resync_interrupted_often_still_sweeps(void **state)
+{
+	for (unsigned times = 1; times < 40; times++) {
+		set(*state, route4(1, 16, 7), RIB_BESIDE);
+		set(*state, route4(2, 16, 8), RIB_BESIDE);
+		for (unsigned i = 0; i < times; i++) {
+			rib_resync_begin(*state, IP_V4);
+			/* Some of the interrupted dumps had it, of any round. */
+			if (i % 3 == 0) {
+				set(*state, route4(i % 2 + 1, 16, 7 + i % 2), RIB_BESIDE);
+			}
+		}
+		rib_resync_begin(*state, IP_V4);
+		set(*state, route4(1, 16, 7), RIB_BESIDE);
+		assert_int_equal(swept(*state, IP_V4), 1);
+		assert_int_equal(via4(*state, 1), 7);
+		assert_int_equal(via4(*state, 2), -1);
+	}
+}
+
+static void check_agrees(const struct rib_route *route, void *arg)
+{
+	struct rib **ribs = arg;
+
+	assert_true(rib_agrees(ribs[0], &route->key));
+	assert_true(rib_has(ribs[1], route));
+}
+
+static void test_equal_ribs_have_the_same_routes_and_fibs_that_agree(void **state)
+{
+	struct rib *ribs[2] = {*state};
+	struct rib_route longer;
+	size_t cursor = 0;
+
+	assert_int_equal(rib_create(&ribs[1], 100), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		set(ribs[i], route4(0, 0, 1), RIB_BESIDE);
+		set(ribs[i], route4(1, 16, 7), RIB_BESIDE);
+		longer = route4(1, 24, 8);
+		set(ribs[i], longer, RIB_BESIDE);
+		set(ribs[i], route6(32, 1, 1), RIB_MERGE);
+		set(ribs[i], route6(32, 2, 1), RIB_MERGE);
+	}
+	while (rib_walk(ribs[0], &cursor, 2, check_agrees, ribs)) {
+	}
+	assert_true(rib_has(ribs[1], &longer));
+	set(ribs[1], route4(1, 24, 9), RIB_REPLACE);
+	assert_false(rib_has(ribs[1], &longer));
+	/* A look-up table that says something else than the routes is found out. */
+	fib_insert((struct fib *)rib_fib(ribs[1], IP_V4, RIB_MAIN), &longer.key.prefix, 24, 1);
+	assert_false(rib_agrees(ribs[1], &longer.key));
+	rib_destroy(ribs[1]);
 }
 
 static void test_over_the_limit_a_prefix_is_the_kernels(void **state)
@@ -276,7 +340,7 @@ static void test_over_the_limit_a_prefix_is_the_kernels(void **state)
 		set(*state, route4(i, 16, 2), RIB_BESIDE);
 	}
 	set(*state, route, RIB_BESIDE);
-	rib_resync_sweep(*state, IP_V4);
+	swept(*state, IP_V4);
 	assert_int_equal(via4(*state, 100), 9);
 }
 
@@ -295,7 +359,7 @@ static void test_past_all_room_the_family_is_closed(void **state)
 	assert_false(rib_closed(*state, IP_V6));
 	rib_resync_begin(*state, IP_V4);
 	set(*state, route4(0, 16, 2), RIB_BESIDE);
-	rib_resync_sweep(*state, IP_V4);
+	swept(*state, IP_V4);
 	assert_false(rib_closed(*state, IP_V4));
 	assert_int_equal(via4(*state, 0), 2);
 	assert_int_equal(via4(*state, 200), -1);
@@ -367,6 +431,8 @@ int main(void)
 		TEST(test_ipv6_kernel_route_with_hops_is_deleted),
 		TEST(test_resync_starts_siblings_anew),
 		TEST(test_sweep_removes_what_was_not_told_again),
+		TEST(test_resync_interrupted_often_still_sweeps),
+		TEST(test_equal_ribs_have_the_same_routes_and_fibs_that_agree),
 		TEST(test_over_the_limit_a_prefix_is_the_kernels),
 		TEST(test_past_all_room_the_family_is_closed),
 		TEST(test_refuses_malformed_routes),
