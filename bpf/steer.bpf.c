@@ -20,116 +20,13 @@
 #include <bpf/bpf_helpers.h>
 
 #include "shared.h"
+#include "steer_frame.h"
 
-#define STEER_FAST (-1)
-#define STEER_QUEUES_MAX 64 /* SHUNT_QUEUES_MAX: the words in `beats` */
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define IPV6_NEXTHDR_FRAGMENT 44
-#define ICMPV6_NEIGHBOUR_SOLICITATION 135 /* RFC 4861, 4.3 */
-
-/* This port's own. */
-struct {
-	__uint(type, BPF_MAP_TYPE_XSKMAP);
-	__uint(max_entries, STEER_QUEUES_MAX);
-	__type(key, __u32);
-	__type(value, __u32);
-} xsks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, STEER_QUEUES_MAX);
-	__type(key, __u32);
-	__type(value, struct steer_beat);
-} beats SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct steer_description);
-} description SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct steer_cpu);
-} cpus SEC(".maps");
-
-/* Shared by all ports of a daemon. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, STEER_LOCALS_MAX);
-	__type(key, __u32);
-	__type(value, __u32);
-} local4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, STEER_LOCALS_MAX);
-	__type(key, struct in6_addr);
-	__type(value, __u32);
-} local6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, STEER_VERDICTS_MAX);
-	__type(key, struct steer_verdict4_key);
-	__type(value, struct steer_verdict);
-} verdict4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, STEER_VERDICTS_MAX);
-	__type(key, struct steer_verdict6_key);
-	__type(value, struct steer_verdict);
-} verdict6 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct steer_verdicts);
-} verdicts SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u32);
-} notes SEC(".maps");
-
-#ifdef STEER_VLAN_HINT
-extern int bpf_xdp_metadata_rx_vlan_tag(const struct xdp_md *ctx, __be16 *vlan_proto,
-					__u16 *vlan_tci) __ksym;
-#endif
-
-struct frame {
-	void *data; /* an Ethernet header is there */
-	void *end;  /* of the linear part */
-	__u32 len;  /* of all of it */
-	__u16 type; /* EtherType, network order */
-};
-
-static __always_inline __u32 word(const void *at)
-{
-	return *(const __u32 *)at;
-}
-
-static __always_inline __u16 half(const void *at)
-{
-	return *(const __u16 *)at;
-}
-
-static __always_inline int mac_equal(const void *a, const void *b)
-{
-	return word(a) == word(b) && half(a + 4) == half(b + 4);
-}
+#define ICMPV6_NEIGHBOUR_SOLICITATION 135  /* RFC 4861, 4.3 */
+#define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136 /* 4.4 */
+#define PORT_WORDS 8                       /* struct steer_port */
 
 static __always_inline __u64 coarse_now(struct steer_cpu *cpu)
 {
@@ -149,7 +46,7 @@ static __always_inline int read_port(struct steer_port *out)
 	volatile __u32 *words;
 	__u32 zero = 0, generation;
 
-	_Static_assert(sizeof(*out) == 6 * sizeof(__u32), "copied as six words");
+	_Static_assert(sizeof(*out) == PORT_WORDS * sizeof(__u32), "copied as words");
 	from = bpf_map_lookup_elem(&description, &zero);
 	if (!from) {
 		return 0;
@@ -157,67 +54,78 @@ static __always_inline int read_port(struct steer_port *out)
 	generation = from->generation;
 	words = (volatile __u32 *)&from->port[generation % STEER_COPIES];
 #pragma unroll
-	for (int i = 0; i < 6; i++) {
+	for (int i = 0; i < PORT_WORDS; i++) {
 		((__u32 *)out)[i] = words[i];
 	}
 	return from->generation - generation < STEER_COPIES - 1;
 }
 
-/* A VLAN tag that is not in the frame, or several frames in one. */
-static __always_inline int judge_metadata(struct xdp_md *ctx, const struct steer_port *port)
+static __always_inline const volatile struct steer_common *shared_words(void)
 {
-#ifdef STEER_VLAN_HINT
-	__be16 proto;
-	__u16 tci;
+	__u32 zero = 0;
 
-	/* Any answer but "no tag" (a tag; a driver that cannot tell) is not sure. */
-	if (bpf_xdp_metadata_rx_vlan_tag(ctx, &proto, &tci) != -ENODATA) {
-		return STEER_PASS_VLAN;
-	}
-#endif
-	if (port->flags & STEER_PORT_GENERIC) {
-		__u32 zero = 0, *note, noted;
-
-		note = bpf_map_lookup_elem(&notes, &zero);
-		if (!note) {
-			return STEER_PASS_VLAN;
-		}
-		noted = *note;
-		*note = 0;
-		if (!(noted & STEER_NOTE_SEEN) || noted & STEER_NOTE_TAGGED) {
-			return STEER_PASS_VLAN;
-		}
-		if (noted & STEER_NOTE_SEVERAL) {
-			return STEER_PASS_PARTIAL;
-		}
-	}
-	return STEER_FAST;
+	return bpf_map_lookup_elem(&common, &zero);
 }
 
-static __always_inline int judge_ethernet(const struct frame *frame)
+/* A group that the fast path replicates?  The kernel looks it up by the IP destination, whatever the
+ * MAC (br_mdb_entry_skb_get()).  What IGMP and MLD say is the kernel's. */
+static __always_inline int judge_group(const struct frame *frame, const struct steer_port *port)
+{
+	const volatile struct steer_common *all = shared_words();
+	struct steer_group_key key = {0};
+
+	if (!all || !all->groups || !port->bridge) {
+		return STEER_PASS_MULTICAST;
+	}
+	if (word(frame->data) == 0xffffffff && half(frame->data + 4) == 0xffff) {
+		return STEER_PASS_MULTICAST;
+	}
+	key.bridge = port->bridge;
+	key.vid = bridge_vid(frame, port);
+	if (frame->type == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = frame->data + frame->l3;
+
+		if ((void *)(ip + 1) > frame->end || ip->protocol == IPPROTO_IGMP) {
+			return STEER_PASS_MULTICAST;
+		}
+		key.family = STEER_GROUP_IPV4;
+		key.addr[0] = ip->daddr;
+	} else if (frame->type == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = frame->data + frame->l3;
+
+		if ((void *)(ip + 1) > frame->end || ip->nexthdr == IPPROTO_HOPOPTS ||
+		    ip->nexthdr == IPPROTO_ICMPV6) {
+			return STEER_PASS_MULTICAST;
+		}
+		key.family = STEER_GROUP_IPV6;
+		__builtin_memcpy(key.addr, &ip->daddr, sizeof(key.addr));
+	} else {
+		key.family = STEER_GROUP_MAC;
+		key.addr[0] = word(frame->data);
+		*(__u16 *)&key.addr[1] = half(frame->data + 4);
+	}
+	return bpf_map_lookup_elem(&groups, &key) ? STEER_FAST : STEER_PASS_MULTICAST;
+}
+
+static __always_inline int judge_ethernet(const struct frame *frame, const struct steer_port *port)
 {
 	const __u8 *src = frame->data + ETH_ALEN;
 
-	if (frame->type == bpf_htons(ETH_P_8021Q) || frame->type == bpf_htons(ETH_P_8021AD)) {
-		return STEER_PASS_VLAN;
-	}
-	if (*(const __u8 *)frame->data & 1) {
-		return STEER_PASS_MULTICAST;
-	}
 	if (src[0] & 1 || (word(src) == 0 && half(src + 4) == 0)) {
 		return STEER_PASS_BAD_SOURCE;
+	}
+	if (*(const __u8 *)frame->data & 1) {
+		return judge_group(frame, port);
 	}
 	return STEER_FAST;
 }
 
 /* NULL: there are none. */
-static __always_inline const volatile struct steer_verdicts *verdicts_live(__u64 now)
+static __always_inline const volatile struct steer_common *verdicts_live(__u64 now)
 {
-	const volatile struct steer_verdicts *all;
-	__u32 zero = 0;
+	const volatile struct steer_common *all = shared_words();
 
-	all = bpf_map_lookup_elem(&verdicts, &zero);
-	return all && now < all->end_ns ? all : 0;
+	return all && now < all->verdict_end_ns ? all : 0;
 }
 
 /* 0/8, 127/8 and 240/4, which includes limited broadcast: ip_route_input_slow() calls them martian
@@ -233,9 +141,9 @@ static __always_inline int martian4(__u32 addr)
 static __always_inline int judge_ipv4(const struct frame *frame, const struct steer_port *port,
 				      struct steer_cpu *cpu)
 {
-	const struct iphdr *ip = frame->data + ETH_HLEN;
+	const struct iphdr *ip = frame->data + frame->l3;
 	struct steer_verdict4_key key;
-	const volatile struct steer_verdicts *live;
+	const volatile struct steer_common *live;
 	struct steer_verdict *verdict;
 	__u32 src, dst, daddr, total;
 	__u64 now;
@@ -245,7 +153,7 @@ static __always_inline int judge_ipv4(const struct frame *frame, const struct st
 	}
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || ip->ihl < 5 || total < ip->ihl * 4u ||
-	    total > frame->len - ETH_HLEN) {
+	    total > frame->len - frame->l3) {
 		return STEER_PASS_SHORT;
 	}
 	daddr = ip->daddr;
@@ -272,7 +180,8 @@ static __always_inline int judge_ipv4(const struct frame *frame, const struct st
 		key.slot = port->slot;
 		key.addr = daddr;
 		verdict = bpf_map_lookup_elem(&verdict4, &key);
-		if (verdict && now < verdict->until_ns && verdict->made_ns > live->since_ns) {
+		if (verdict && now < verdict->until_ns &&
+		    verdict->made_ns > live->verdict_since_ns) {
 			return STEER_PASS_VERDICT;
 		}
 	}
@@ -299,9 +208,9 @@ static __always_inline int link_local6(const struct in6_addr *addr)
 static __always_inline int judge_ipv6(const struct frame *frame, const struct steer_port *port,
 				      struct steer_cpu *cpu)
 {
-	const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+	const struct ipv6hdr *ip = frame->data + frame->l3;
 	struct steer_verdict6_key key;
-	const volatile struct steer_verdicts *live;
+	const volatile struct steer_common *live;
 	struct steer_verdict *verdict;
 	struct in6_addr dst;
 	__u64 now;
@@ -309,7 +218,7 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 	if ((void *)(ip + 1) > frame->end) {
 		return STEER_PASS_SHORT;
 	}
-	if (ip->version != 6 || sizeof(*ip) + bpf_ntohs(ip->payload_len) > frame->len - ETH_HLEN) {
+	if (ip->version != 6 || sizeof(*ip) + bpf_ntohs(ip->payload_len) > frame->len - frame->l3) {
 		return STEER_PASS_SHORT;
 	}
 	if (ip->saddr.s6_addr[0] == 0xff || martian6(&ip->saddr) || martian6(&ip->daddr)) {
@@ -334,18 +243,71 @@ static __always_inline int judge_ipv6(const struct frame *frame, const struct st
 		key.slot = port->slot;
 		__builtin_memcpy(key.addr, &dst, sizeof(key.addr));
 		verdict = bpf_map_lookup_elem(&verdict6, &key);
-		if (verdict && now < verdict->until_ns && verdict->made_ns > live->since_ns) {
+		if (verdict && now < verdict->until_ns &&
+		    verdict->made_ns > live->verdict_since_ns) {
 			return STEER_PASS_VERDICT;
 		}
 	}
 	return STEER_FAST;
 }
 
+/* Is it for the routing of this machine, by its MAC? */
+static __always_inline int routed_mac(const struct frame *frame, const struct steer_port *port)
+{
+	const volatile struct steer_common *all;
+	struct steer_mac_key key = {0};
+
+	if (mac_equal(frame->data, port->router_mac)) {
+		return 1;
+	}
+	all = shared_words();
+	if (!all || !all->macs) {
+		return 0;
+	}
+	key.slot = port->slot;
+	key.vid = frame->proto ? frame->tci & VLAN_VID : 0;
+	__builtin_memcpy(key.mac, frame->data, sizeof(key.mac));
+	return bpf_map_lookup_elem(&macs, &key) != 0;
+}
+
+/* ARP, or neighbour solicitation or advertisement: to one MAC, since others were passed before. */
+static __always_inline int finds_neighbours(const struct frame *frame)
+{
+	const struct ipv6hdr *ip = frame->data + frame->l3;
+	const __u8 *icmp = (const __u8 *)(ip + 1);
+
+	if (frame->type == bpf_htons(ETH_P_ARP)) {
+		return 1;
+	}
+	return frame->type == bpf_htons(ETH_P_IPV6) && (void *)(icmp + 1) <= frame->end &&
+	       ip->nexthdr == IPPROTO_ICMPV6 &&
+	       (icmp[0] == ICMPV6_NEIGHBOUR_SOLICITATION ||
+		icmp[0] == ICMPV6_NEIGHBOUR_ADVERTISEMENT);
+}
+
+/* To be bridged: unless its destination is known and out of our reach. */
+static __always_inline int judge_bridged(const struct frame *frame, const struct steer_port *port)
+{
+	const volatile struct steer_common *all = shared_words();
+	struct steer_elsewhere_key key = {0};
+
+	if (port->flags & STEER_PORT_ARP && finds_neighbours(frame)) {
+		return STEER_PASS_NEIGHBOUR;
+	}
+	if (!all || !all->elsewhere || !port->bridge) {
+		return STEER_FAST;
+	}
+	key.bridge = port->bridge;
+	key.vid = bridge_vid(frame, port);
+	__builtin_memcpy(key.mac, frame->data, sizeof(key.mac));
+	return bpf_map_lookup_elem(&elsewhere, &key) ? STEER_PASS_ELSEWHERE : STEER_FAST;
+}
+
 /* Who is it for: routed by us, bridged by us, or the kernel's? */
 static __always_inline int judge_destination(const struct frame *frame,
 					     const struct steer_port *port, struct steer_cpu *cpu)
 {
-	if (mac_equal(frame->data, port->router_mac)) {
+	if (routed_mac(frame, port)) {
 		if (frame->type == bpf_htons(ETH_P_IP)) {
 			return port->flags & STEER_PORT_ROUTED ? judge_ipv4(frame, port, cpu)
 							       : STEER_PASS_OFF;
@@ -356,13 +318,16 @@ static __always_inline int judge_destination(const struct frame *frame,
 		}
 		return STEER_PASS_NON_IP;
 	}
+	if (frame->proto && port->flags & STEER_PORT_BRIDGED_TAGGED) {
+		return STEER_FAST;
+	}
 	if (!(port->flags & STEER_PORT_BRIDGED)) {
 		return STEER_PASS_NOT_OURS;
 	}
 	if (mac_equal(frame->data, port->port_mac)) {
 		return STEER_PASS_LOCAL;
 	}
-	return STEER_FAST;
+	return judge_bridged(frame, port);
 }
 
 static __always_inline int udp_tunnel(__u16 port_be)
@@ -395,7 +360,7 @@ static __always_inline int finishable_udp(const struct frame *frame, const void 
 static __always_inline int finishable(const struct frame *frame)
 {
 	if (frame->type == bpf_htons(ETH_P_IP)) {
-		const struct iphdr *ip = frame->data + ETH_HLEN;
+		const struct iphdr *ip = frame->data + frame->l3;
 
 		if ((void *)(ip + 1) > frame->end || ip->ihl < 5) {
 			return 0;
@@ -414,7 +379,7 @@ static __always_inline int finishable(const struct frame *frame)
 		}
 	}
 	if (frame->type == bpf_htons(ETH_P_IPV6)) {
-		const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+		const struct ipv6hdr *ip = frame->data + frame->l3;
 
 		if ((void *)(ip + 1) > frame->end) {
 			return 0;
@@ -521,7 +486,7 @@ static __always_inline int for_this_machine(const struct frame *frame,
 	return ip_is_local(frame);
 }
 
-static __always_inline int judge(struct xdp_md *ctx, const struct frame *frame,
+static __always_inline int judge(struct xdp_md *ctx, struct frame *frame,
 				 const struct steer_port *port, struct steer_cpu *cpu)
 {
 	int reason;
@@ -529,14 +494,18 @@ static __always_inline int judge(struct xdp_md *ctx, const struct frame *frame,
 	if (!(port->flags & STEER_PORT_ON)) {
 		return STEER_PASS_OFF;
 	}
-	if (frame->len > port->max_len) {
-		return STEER_PASS_TOO_LONG;
-	}
-	reason = judge_metadata(ctx, port);
+	reason = judge_metadata(ctx, frame, port);
 	if (reason != STEER_FAST) {
 		return reason;
 	}
-	reason = judge_ethernet(frame);
+	if (frame->len + (frame->beside ? VLAN_TAG_SIZE : 0) > port->max_len) {
+		return STEER_PASS_TOO_LONG;
+	}
+	reason = judge_tags(frame, port);
+	if (reason != STEER_FAST) {
+		return reason;
+	}
+	reason = judge_ethernet(frame, port);
 	if (reason != STEER_FAST) {
 		return reason;
 	}
@@ -586,7 +555,9 @@ int shunt_steer(struct xdp_md *ctx)
 		return pass(count, STEER_PASS_SHORT);
 	}
 	frame.len = bpf_xdp_get_buff_len(ctx);
+	frame.l3 = ETH_HLEN;
 	frame.type = half(frame.data + 2 * ETH_ALEN);
+	frame.proto = frame.tci = frame.beside = 0;
 	beat = bpf_map_lookup_elem(&beats, &queue);
 
 	/* A maximum of 0 is a port not yet described. */
@@ -615,6 +586,9 @@ int shunt_steer(struct xdp_md *ctx)
 	 * the worker's too. */
 	if (beat->asked_ns <= beat->answered_ns && beat->asked_ns != now) {
 		beat->asked_ns = now;
+	}
+	if (frame.beside && !put_back(ctx, &frame)) {
+		return XDP_ABORTED; /* cannot be: every driver leaves this much room */
 	}
 	count->redirected++;
 	count->redirected_bytes += frame.len;

@@ -31,19 +31,23 @@ enum {
 	SHARED_LOCAL6,
 	SHARED_VERDICT4,
 	SHARED_VERDICT6,
-	SHARED_END,
+	SHARED_MACS,
+	SHARED_ELSEWHERE,
+	SHARED_GROUPS,
+	SHARED_COMMON,
 	SHARED_NOTES,
 	SHARED_MAPS
 };
 
 static const char *const shared_names[SHARED_MAPS] = {
-	"local4", "local6", "verdict4", "verdict6", "verdicts", "notes",
+	"local4",    "local6", "verdict4", "verdict6", "macs",
+	"elsewhere", "groups", "common",   "notes",
 };
 
 struct steer_shared {
 	struct bpf_object *object; /* no program, only the maps */
 	int fd[SHARED_MAPS];
-	struct steer_verdicts *verdicts; /* mapped, a page */
+	struct steer_common *common; /* mapped, a page */
 	struct watch_bpf *watch;
 };
 
@@ -107,8 +111,8 @@ static int shared_load(struct steer_shared *shared)
 	for (int i = 0; i < SHARED_MAPS; i++) {
 		shared->fd[i] = bpf_object__find_map_fd_by_name(shared->object, shared_names[i]);
 	}
-	shared->verdicts = steer_map(shared->fd[SHARED_END], sizeof(*shared->verdicts));
-	return shared->verdicts ? 0 : -errno;
+	shared->common = steer_map(shared->fd[SHARED_COMMON], sizeof(*shared->common));
+	return shared->common ? 0 : -errno;
 }
 
 int steer_shared_create(struct steer_shared **out)
@@ -137,8 +141,8 @@ void steer_shared_destroy(struct steer_shared *shared)
 		return;
 	}
 	watch_bpf__destroy(shared->watch);
-	if (shared->verdicts) {
-		munmap(shared->verdicts, sizeof(*shared->verdicts));
+	if (shared->common) {
+		munmap(shared->common, sizeof(*shared->common));
 	}
 	bpf_object__close(shared->object);
 	free(shared);
@@ -177,15 +181,66 @@ int steer_verdict_pass(struct steer_shared *shared, unsigned slot, enum ip_famil
 		memcpy(key6.addr, addr->b, sizeof(key6.addr));
 		ret = bpf_map_update_elem(shared->fd[SHARED_VERDICT6], &key6, &verdict, BPF_ANY);
 	}
-	if (ret == 0 && __atomic_load_n(&shared->verdicts->end_ns, __ATOMIC_RELAXED) < until_ns) {
-		__atomic_store_n(&shared->verdicts->end_ns, until_ns, __ATOMIC_RELAXED);
+	if (ret == 0 &&
+	    __atomic_load_n(&shared->common->verdict_end_ns, __ATOMIC_RELAXED) < until_ns) {
+		__atomic_store_n(&shared->common->verdict_end_ns, until_ns, __ATOMIC_RELAXED);
 	}
 	return ret;
 }
 
 void steer_verdict_flush(struct steer_shared *shared, uint64_t now_ns)
 {
-	__atomic_store_n(&shared->verdicts->since_ns, now_ns, __ATOMIC_RELAXED);
+	__atomic_store_n(&shared->common->verdict_since_ns, now_ns, __ATOMIC_RELAXED);
+}
+
+/* A set, and its count that steer looks at first. */
+static int set_add(struct steer_shared *shared, int map, const void *key, uint32_t *count)
+{
+	uint32_t here = 1;
+	int ret = bpf_map_update_elem(shared->fd[map], key, &here, BPF_NOEXIST);
+
+	if (ret == -EEXIST) {
+		return 0;
+	}
+	if (ret == 0) {
+		__atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+	}
+	return ret == -E2BIG ? -ENOSPC : ret;
+}
+
+static int set_delete(struct steer_shared *shared, int map, const void *key, uint32_t *count)
+{
+	int ret = bpf_map_delete_elem(shared->fd[map], key);
+
+	if (ret == 0) {
+		__atomic_fetch_sub(count, 1, __ATOMIC_RELAXED);
+	}
+	return ret;
+}
+
+int steer_mac_set(struct steer_shared *shared, unsigned slot, uint16_t vid, const struct mac *mac,
+		  bool there)
+{
+	struct steer_mac_key key = {.slot = slot, .vid = vid};
+
+	memcpy(key.mac, mac->b, sizeof(key.mac));
+	return (there ? set_add : set_delete)(shared, SHARED_MACS, &key, &shared->common->macs);
+}
+
+int steer_elsewhere_set(struct steer_shared *shared, uint32_t bridge, uint16_t vid,
+			const struct mac *mac, bool there)
+{
+	struct steer_elsewhere_key key = {.bridge = bridge, .vid = vid};
+
+	memcpy(key.mac, mac->b, sizeof(key.mac));
+	return (there ? set_add : set_delete)(shared, SHARED_ELSEWHERE, &key,
+					      &shared->common->elsewhere);
+}
+
+int steer_group_set(struct steer_shared *shared, const struct steer_group_key *group, bool there)
+{
+	return (there ? set_add : set_delete)(shared, SHARED_GROUPS, group,
+					      &shared->common->groups);
 }
 
 static int steer_load(struct steer *steer, const struct steer_shared *shared)

@@ -33,6 +33,19 @@ void steer_shared_destroy(struct steer_shared *shared);
 int steer_local_add(struct steer_shared *shared, enum ip_family family, const struct ip_addr *addr);
 int steer_local_delete(struct steer_shared *shared, enum ip_family family,
 		       const struct ip_addr *addr);
+/*
+ * What follows adds to (`there`) or takes from a set. 0; -ENOSPC full: the frames concerned go a
+ * slower way (elsewhere) or stay the kernel's; -ENOENT was not there. Control.
+ */
+/* Behind the outermost tag `vid` (0: untagged) `mac` is, besides router_mac, for this machine's
+ * routing. */
+int steer_mac_set(struct steer_shared *shared, unsigned slot, uint16_t vid, const struct mac *mac,
+		  bool there);
+/* On this bridge `mac` is behind a member that only the kernel can reach: passed in XDP. */
+int steer_elsewhere_set(struct steer_shared *shared, uint32_t bridge, uint16_t vid,
+			const struct mac *mac, bool there);
+/* A multicast group that the fast path replicates; all others are passed. */
+int steer_group_set(struct steer_shared *shared, const struct steer_group_key *group, bool there);
 /* Verdict cache: from port `slot`, `addr` leaves by an interface that is not a port: pass it in XDP
  * until `until_ns`; the frame this was seen of was looked at at `made_ns` (CLOCK_MONOTONIC_COARSE).
  * Any one thread (a bpf map update). */

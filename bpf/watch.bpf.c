@@ -23,7 +23,8 @@ struct skb_shared_info {
 struct sk_buff {
 	unsigned char *head;
 	unsigned int end; /* an offset on 64-bit kernels */
-	__u32 vlan_all;   /* vlan_proto and vlan_tci; since 6.2 a tag is there when not zero */
+	__u32 vlan_all;   /* the two below; since 6.2 a tag is there when not zero */
+	__u16 vlan_proto, vlan_tci;
 };
 
 struct sk_buff___before_6_2 {
@@ -36,7 +37,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, __u64);
 } notes SEC(".maps");
 
 static __always_inline int tagged(struct sk_buff *skb)
@@ -51,7 +52,8 @@ SEC("tp_btf/netif_receive_skb")
 int BPF_PROG(shunt_watch, struct sk_buff *skb)
 {
 	struct skb_shared_info *shared;
-	__u32 zero = 0, *note, noted = STEER_NOTE_SEEN;
+	__u64 *note, noted = STEER_NOTE_SEEN;
+	__u32 zero = 0;
 
 	note = bpf_map_lookup_elem(&notes, &zero);
 	if (!note) {
@@ -59,7 +61,8 @@ int BPF_PROG(shunt_watch, struct sk_buff *skb)
 	}
 	shared = (struct skb_shared_info *)(skb->head + skb->end);
 	if (tagged(skb)) {
-		noted |= STEER_NOTE_TAGGED;
+		noted |= STEER_NOTE_TAGGED | (__u64)skb->vlan_proto << STEER_NOTE_PROTO_SHIFT |
+			 (__u64)skb->vlan_tci << STEER_NOTE_TCI_SHIFT;
 	}
 	if (BPF_CORE_READ(shared, gso_size)) {
 		noted |= STEER_NOTE_SEVERAL;

@@ -214,6 +214,43 @@ static inline void expect_dropped(const struct bench *bench, const struct packet
 	before.dropped++;
 	assert_memory_equal(&after, &before, sizeof(before));
 }
+/* The shared map that the tracing program writes, by name through the program. */
+static inline int bench_notes(const struct bench *bench)
+{
+	struct bpf_prog_info info = {0};
+	uint32_t ids[16], size = sizeof(info);
+	int fd;
+
+	info.nr_map_ids = 16;
+	info.map_ids = (uintptr_t)ids;
+	assert_int_equal(bpf_obj_get_info_by_fd(steer_prog_fd(bench->steer), &info, &size), 0);
+	for (uint32_t i = 0; i < info.nr_map_ids; i++) {
+		struct bpf_map_info map = {0};
+
+		fd = bpf_map_get_fd_by_id(ids[i]);
+		size = sizeof(map);
+		assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &size), 0);
+		if (strcmp(map.name, "notes") == 0) {
+			return fd;
+		}
+		close(fd);
+	}
+	fail_msg("steer has no map of notes");
+	return -1;
+}
+
+static inline void bench_note(int fd, uint64_t what)
+{
+	uint64_t values[1024]; /* a CPU's value takes 8 bytes here */
+	uint32_t zero = 0;
+
+	assert_true(libbpf_num_possible_cpus() <= 1024);
+	for (int i = 0; i < 1024; i++) {
+		values[i] = what;
+	}
+	assert_int_equal(bpf_map_update_elem(fd, &zero, values, BPF_ANY), 0);
+}
+
 static inline int state_setup(void **state)
 {
 	*state = malloc(sizeof(struct bench));

@@ -215,48 +215,11 @@ static void a_new_description_takes_effect_at_once(void **state)
 	expect(bench, &packet, REDIRECTED); /* routed now */
 }
 
-/* The shared map that the tracing program writes, by name through the program. */
-static int notes_fd(const struct bench *bench)
-{
-	struct bpf_prog_info info = {0};
-	uint32_t ids[16], size = sizeof(info);
-	int fd;
-
-	info.nr_map_ids = 16;
-	info.map_ids = (uintptr_t)ids;
-	assert_int_equal(bpf_obj_get_info_by_fd(steer_prog_fd(bench->steer), &info, &size), 0);
-	for (uint32_t i = 0; i < info.nr_map_ids; i++) {
-		struct bpf_map_info map = {0};
-
-		fd = bpf_map_get_fd_by_id(ids[i]);
-		size = sizeof(map);
-		assert_int_equal(bpf_obj_get_info_by_fd(fd, &map, &size), 0);
-		if (strcmp(map.name, "notes") == 0) {
-			return fd;
-		}
-		close(fd);
-	}
-	fail_msg("steer has no map of notes");
-	return -1;
-}
-
-static void note(int fd, uint64_t what)
-{
-	uint64_t values[1024]; /* a CPU's value takes 8 bytes here */
-	uint32_t zero = 0;
-
-	assert_true(libbpf_num_possible_cpus() <= 1024);
-	for (int i = 0; i < 1024; i++) {
-		values[i] = what;
-	}
-	assert_int_equal(bpf_map_update_elem(fd, &zero, values, BPF_ANY), 0);
-}
-
 static void generic_mode_heeds_what_was_noted(void **state)
 {
 	struct bench *bench = *state;
 	struct packet packet;
-	int fd = notes_fd(bench);
+	int fd = bench_notes(bench);
 	cpu_set_t one;
 
 	CPU_ZERO(&one);
@@ -264,17 +227,17 @@ static void generic_mode_heeds_what_was_noted(void **state)
 	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0); /* notes are a CPU's */
 	describe(bench, BOTH | STEER_PORT_GENERIC);
 	build(&packet, B4);
-	note(fd, 0);
+	bench_note(fd, 0);
 	expect(bench, &packet, PASSES(VLAN)); /* nothing noted: not sure */
-	note(fd, STEER_NOTE_SEEN);
+	bench_note(fd, STEER_NOTE_SEEN);
 	expect(bench, &packet, REDIRECTED);
 	expect(bench, &packet, PASSES(VLAN)); /* a note is of one frame */
-	note(fd, STEER_NOTE_SEEN | STEER_NOTE_TAGGED);
+	bench_note(fd, STEER_NOTE_SEEN | STEER_NOTE_TAGGED);
 	expect(bench, &packet, PASSES(VLAN));
-	note(fd, STEER_NOTE_SEEN | STEER_NOTE_SEVERAL);
+	bench_note(fd, STEER_NOTE_SEEN | STEER_NOTE_SEVERAL);
 	expect(bench, &packet, PASSES(PARTIAL));
 	describe(bench, BOTH);
-	note(fd, STEER_NOTE_SEEN | STEER_NOTE_TAGGED);
+	bench_note(fd, STEER_NOTE_SEEN | STEER_NOTE_TAGGED);
 	expect(bench, &packet, REDIRECTED); /* native: the note is not about this frame */
 	close(fd);
 }
