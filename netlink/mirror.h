@@ -37,14 +37,28 @@ struct mirror_port {
 	struct mac mac;
 	struct mac router_mac; /* the MAC whose frames are "for us": own, or the bridge's */
 	uint32_t mtu;
-	bool l2, l3; /* as TOPO_L2 and TOPO_L3 */
+	bool l2, l3;    /* as TOPO_L2 and TOPO_L3 */
+	bool tagged;    /* VLAN tags are understood here */
+	bool tagged_l2; /* a VLAN device on it is a bridge member that we bridge by */
+	bool arp;       /* ARP and ND to one MAC are the kernel's: it may answer for others */
+	uint16_t pvid;  /* VLAN of untagged frames on its bridge, 0 none */
+	uint16_t vlan_proto_be; /* of its bridge; 0: that does not filter VLANs, or there is none */
+	uint32_t bridge;        /* ifindex of its bridge, 0 none */
 };
+
+struct steer_group_key; /* bpf/shared.h */
 
 struct mirror_ops {
 	/* The port changed; called after the tables were written, once per batch of messages. */
 	void (*port)(void *arg, unsigned slot, const struct mirror_port *port);
 	/* A local address came or went (any interface, tentative ones too). */
 	void (*local)(void *arg, enum ip_family family, const struct ip_addr *addr, bool added);
+	/* Sets of steer's (bpf/steer.h says what is in them). */
+	void (*router_mac)(void *arg, unsigned slot, uint16_t vid, const struct mac *mac,
+			   bool added);
+	void (*elsewhere)(void *arg, uint32_t bridge, uint16_t vid, const struct mac *mac,
+			  bool added);
+	void (*group)(void *arg, const struct steer_group_key *group, bool added);
 };
 
 struct mirror_conf {

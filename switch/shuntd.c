@@ -83,6 +83,40 @@ static void on_local(void *arg, enum ip_family family, const struct ip_addr *add
 	}
 }
 
+/* A set of steer's that does not take one more, said once: the frames concerned go a slower way. */
+static void set_result(const char *what, int err)
+{
+	static bool told;
+
+	if (err && err != -ENOENT && !told) {
+		told = true;
+		log_line("steering set of %s: %s; frames for what is not in it take the slower way",
+			 what, strerror(-err));
+	}
+}
+
+static void on_router_mac(void *arg, unsigned slot, uint16_t vid, const struct mac *mac, bool added)
+{
+	struct daemon *d = arg;
+
+	set_result("MACs", steer_mac_set(d->steer, slot, vid, mac, added));
+}
+
+static void on_elsewhere(void *arg, uint32_t bridge, uint16_t vid, const struct mac *mac,
+			 bool added)
+{
+	struct daemon *d = arg;
+
+	set_result("stations", steer_elsewhere_set(d->steer, bridge, vid, mac, added));
+}
+
+static void on_group(void *arg, const struct steer_group_key *group, bool added)
+{
+	struct daemon *d = arg;
+
+	set_result("groups", steer_group_set(d->steer, group, added));
+}
+
 /* Start, in order ----------------------------------------------------------------------------- */
 
 static int fail(const char *what, int err)
@@ -165,7 +199,11 @@ static int open_rundir(struct daemon *d)
 
 static int open_mirror(struct daemon *d)
 {
-	const struct mirror_ops ops = {.port = on_port, .local = on_local};
+	const struct mirror_ops ops = {.port = on_port,
+				       .local = on_local,
+				       .router_mac = on_router_mac,
+				       .elsewhere = on_elsewhere,
+				       .group = on_group};
 	const char *names[SHUNT_PORTS_MAX];
 	const struct mirror_conf conf = {
 		.ports = names,

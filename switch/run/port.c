@@ -111,7 +111,11 @@ struct ports_size ports_size(const struct config *config)
 static void configure_steer(struct ports *ports, struct port *port)
 {
 	const struct mirror_port *status = &port->status;
-	struct steer_port description = {.slot = port->slot, .max_len = FRAME_ROOM};
+	struct steer_port description = {.slot = port->slot,
+					 .max_len = FRAME_ROOM,
+					 .bridge = status->bridge,
+					 .vlan_proto = status->vlan_proto_be,
+					 .pvid = status->pvid};
 
 	if (status->fast && !port->refusal[0]) {
 		description.flags |= STEER_PORT_ON;
@@ -121,6 +125,15 @@ static void configure_steer(struct ports *ports, struct port *port)
 	}
 	if (status->l3) {
 		description.flags |= STEER_PORT_ROUTED;
+	}
+	if (status->tagged) {
+		description.flags |= STEER_PORT_TAGGED;
+	}
+	if (status->tagged_l2) {
+		description.flags |= STEER_PORT_BRIDGED_TAGGED;
+	}
+	if (status->arp) {
+		description.flags |= STEER_PORT_ARP;
 	}
 	if (port->partial) {
 		description.flags |= STEER_PORT_PARTIAL;
