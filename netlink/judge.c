@@ -6,6 +6,7 @@
  */
 #include "netlink/mirror_int.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -261,31 +262,11 @@ static int add_link(const struct mirror *mirror, struct topo *topo, const struct
 	return topo_add_if(topo, &iface);
 }
 
-/* Where br_flood() would send an unknown unicast, and whether all of that is ours to send. */
-static uint64_t flood_targets(const struct mirror *mirror, const struct link *bridge, bool *ours)
+/* May br_flood() send an unknown unicast to a member? */
+static bool floods(const struct link *link)
 {
-	uint64_t targets = 0;
-
-	*ours = (bridge->nl.flags & IFF_PROMISC) == 0 && bridge->nl.promiscuity == 0;
-	for (size_t i = 0; i < mirror->link_count; i++) {
-		const struct link *link = &mirror->link[i];
-		int slot = link_slot(mirror, link->ifindex);
-
-		if (link->nl.ifindex == 0 || link->nl.master != bridge->ifindex) {
-			continue;
-		}
-		if (link->nl.port.present &&
-		    (link->nl.port.state != BR_STATE_FORWARDING || !link->nl.port.flood)) {
-			continue;
-		}
-		if (slot != TOPO_NONE && mirror->slot[slot].bound && mirror->slot[slot].now.l2 &&
-		    is_up(link)) {
-			targets |= 1ull << slot;
-		} else {
-			*ours = false;
-		}
-	}
-	return targets;
+	return !link->nl.port.present ||
+	       (link->nl.port.state == BR_STATE_FORWARDING && link->nl.port.flood);
 }
 
 static bool has_our_port(const struct mirror *mirror, const struct link *bridge)
@@ -300,20 +281,45 @@ static bool has_our_port(const struct mirror *mirror, const struct link *bridge)
 	return false;
 }
 
+/* The members, and where a frame may go among them. */
+static int add_members(const struct mirror *mirror, struct topo *topo, const struct link *bridge,
+		       int index)
+{
+	struct topo_vlan vlan = {.self = true, .self_untagged = true};
+	const struct topo_if *member;
+
+	vlan.flood_ours = (bridge->nl.flags & IFF_PROMISC) == 0 && bridge->nl.promiscuity == 0;
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		const struct link *link = &mirror->link[i];
+		bool fast;
+		int number;
+
+		if (link->nl.ifindex == 0 || link->nl.master != bridge->ifindex) {
+			continue;
+		}
+		number = topo_join(topo, link->ifindex, index);
+		if (number < 0 && number != -ENOSPC) {
+			return number;
+		}
+		member = topo_if(topo, link->ifindex);
+		fast = number >= 0 && member->slot != TOPO_NONE && member->flags & TOPO_L2;
+		vlan.ingress |= fast ? 1ull << number : 0;
+		fast = fast && is_up(link);
+		vlan.egress |= fast ? 1ull << number : 0;
+		vlan.flood |= fast && floods(link) ? 1ull << number : 0;
+		vlan.flood_ours &= fast || !floods(link);
+	}
+	vlan.learn = vlan.ingress;
+	vlan.untagged = vlan.egress;
+	return topo_add_vlan(topo, index, &vlan);
+}
+
 static int add_bridge(const struct mirror *mirror, struct topo *topo, const struct link *bridge)
 {
-	bool ours;
-	uint64_t targets = flood_targets(mirror, bridge, &ours);
-	int index = topo_add_bridge(topo, bridge->ifindex, targets, ours);
-	int error = index < 0 ? index : 0;
+	const struct topo_bridge_conf conf = {.ifindex = bridge->ifindex};
+	int index = topo_add_bridge(topo, &conf);
 
-	for (size_t i = 0; error == 0 && i < mirror->link_count; i++) {
-		if (mirror->link[i].nl.ifindex != 0 &&
-		    mirror->link[i].nl.master == bridge->ifindex) {
-			error = topo_join(topo, mirror->link[i].ifindex, index);
-		}
-	}
-	return error;
+	return index < 0 ? index : add_members(mirror, topo, bridge, index);
 }
 
 static struct topo *build(const struct mirror *mirror)

@@ -28,9 +28,9 @@
 struct world {
 	struct tables tables;
 	/* Set before world_build(), on top of what every interface has. */
-	uint16_t without[WORLD_PORTS]; /* flags taken away, by slot */
-	uint16_t with[WORLD_PORTS];    /* and added */
-	uint16_t bridge_extra;         /* flags added to br0 */
+	uint32_t without[WORLD_PORTS]; /* flags taken away, by slot */
+	uint32_t with[WORLD_PORTS];    /* and added */
+	uint32_t bridge_extra;         /* flags added to br0 */
 	uint8_t rp_filter;
 	bool kernel_floods;
 	uint32_t mtu; /* 0: 1500 */
@@ -98,6 +98,15 @@ static inline void world_topo(struct world *w)
 {
 	struct topo *topo = topo_create();
 	struct topo_if iface = {.mtu = w->mtu ? w->mtu : 1500, .rp_filter = w->rp_filter};
+	const struct topo_bridge_conf conf = {.ifindex = WORLD_BRIDGE};
+	const struct topo_vlan vlan = {.self = true,
+				       .self_untagged = true,
+				       .flood_ours = !w->kernel_floods,
+				       .ingress = 7,
+				       .learn = 7,
+				       .egress = 7,
+				       .untagged = 7,
+				       .flood = 7};
 	int bridge;
 
 	iface.mtu6 = iface.mtu;
@@ -109,7 +118,7 @@ static inline void world_topo(struct world *w)
 		iface.mac = world_mac(iface.ifindex);
 		iface.flags = (TOPO_UP | TOPO_L2 | TOPO_L3 | TOPO_LEARNING | TOPO_FORWARD4 |
 			       TOPO_FORWARD6 | TOPO_PARTIAL) &
-			      (uint16_t)~w->without[slot];
+			      ~w->without[slot];
 		iface.flags |= w->with[slot];
 		snprintf(iface.name, sizeof(iface.name), "p%u", slot);
 		topo_add_if(topo, &iface);
@@ -123,15 +132,14 @@ static inline void world_topo(struct world *w)
 	iface.ifindex = WORLD_BRIDGE;
 	iface.kind = TOPO_BRIDGE;
 	iface.mac = world_mac(WORLD_BRIDGE);
-	iface.flags = (uint16_t)(TOPO_UP | TOPO_L3 | TOPO_FORWARD4 | TOPO_FORWARD6 |
-				 w->bridge_extra);
+	iface.flags = TOPO_UP | TOPO_L3 | TOPO_FORWARD4 | TOPO_FORWARD6 | w->bridge_extra;
 	snprintf(iface.name, sizeof(iface.name), "br0");
 	topo_add_if(topo, &iface);
-	bridge = topo_add_bridge(topo, WORLD_BRIDGE, 7, !w->kernel_floods);
-	topo_join(topo, WORLD_BRIDGE, bridge);
+	bridge = topo_add_bridge(topo, &conf);
 	for (uint32_t ifindex = 1; ifindex <= 3; ifindex++) {
 		topo_join(topo, ifindex, bridge);
 	}
+	topo_add_vlan(topo, bridge, &vlan);
 	tables_publish_topo(&w->tables, topo);
 }
 

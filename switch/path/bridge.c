@@ -42,14 +42,28 @@ static inline struct verdict to_entry(const struct path *path, const struct fdb_
 	return verdict_tx(out->slot);
 }
 
+uint64_t forward_flood_slots(const struct path *path, const struct topo_if *in)
+{
+	const struct topo_bridge *br = topo_bridge(path->topo, in->bridge);
+	const struct topo_vlan *vlan = topo_bridge_vlan(br, 0);
+	uint64_t slots = 0;
+
+	for (uint64_t left = vlan->flood & ~(1ull << in->member); left; left &= left - 1) {
+		slots |= 1ull << br->member[__builtin_ctzll(left)]->slot;
+	}
+	return slots;
+}
+
 static struct verdict flood(const struct path *path, const struct topo_bridge *br,
 			    const struct topo_if *in, unsigned len)
 {
-	uint64_t slots = forward_flood_slots(path, in);
+	const struct topo_vlan *vlan = topo_bridge_vlan(br, 0);
+	uint64_t slots;
 
-	if (!br->flood_ours) {
+	if (!vlan || !vlan->flood_ours) {
 		return verdict_punt(PUNT_FLOOD);
 	}
+	slots = forward_flood_slots(path, in);
 	if (!slots) {
 		return verdict_drop(DROP_FLOOD_NONE);
 	}

@@ -69,9 +69,6 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 	     struct verdict *verdicts);
 
 /* Of FLOOD: the ports that a frame from `in` goes to, by slot. */
-static inline uint64_t forward_flood_slots(const struct path *path, const struct topo_if *in)
-{
-	return topo_bridge(path->topo, in->bridge)->flood_slots & ~(1ull << in->slot);
-}
+uint64_t forward_flood_slots(const struct path *path, const struct topo_if *in);
 
 #endif

@@ -125,6 +125,15 @@ static void build_topo(struct world *world, const struct options *options)
 				.bridge = TOPO_NONE,
 				.mtu = 1500,
 				.mtu6 = 1500};
+	const struct topo_bridge_conf conf = {.ifindex = BRIDGE};
+	const struct topo_vlan vlan = {.self = true,
+				       .self_untagged = true,
+				       .flood_ours = true,
+				       .ingress = 3,
+				       .learn = 3,
+				       .egress = 3,
+				       .untagged = 3,
+				       .flood = 3};
 	int bridge;
 
 	must(topo ? 0 : -ENOMEM, "topo");
@@ -140,10 +149,11 @@ static void build_topo(struct world *world, const struct options *options)
 		iface.kind = TOPO_BRIDGE;
 		iface.slot = TOPO_NONE;
 		must(topo_add_if(topo, &iface), "bridge");
-		bridge = topo_add_bridge(topo, BRIDGE, 3, true);
+		bridge = topo_add_bridge(topo, &conf);
 		must(bridge, "bridge");
 		must(topo_join(topo, PORT, bridge), "member");
 		must(topo_join(topo, PORT + 1, bridge), "member");
+		must(topo_add_vlan(topo, bridge, &vlan), "vlan");
 	}
 	tables_publish_topo(&world->tables, topo);
 }

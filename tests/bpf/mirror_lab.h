@@ -286,6 +286,22 @@ static inline const struct topo_bridge *bridge(void)
 						     : NULL;
 }
 
+/* Where an unknown unicast goes, by slot, on a bridge that does not filter VLANs; and is that all? */
+static inline uint64_t flood_slots(void)
+{
+	uint64_t slots = 0;
+
+	for (uint64_t left = topo_bridge_vlan(bridge(), 0)->flood; left; left &= left - 1) {
+		slots |= 1ull << bridge()->member[__builtin_ctzll(left)]->slot;
+	}
+	return slots;
+}
+
+static inline bool flood_ours(void)
+{
+	return topo_bridge_vlan(bridge(), 0)->flood_ours;
+}
+
 static inline const struct fdb_entry *fdb_of(const char *mac_text)
 {
 	struct fdb_key key = {.bridge = if_nametoindex("br0")};

@@ -21,8 +21,8 @@ static void assert_everything(void)
 	EVENTUALLY(iface("a0")->kind == TOPO_PORT && iface("br0")->kind == TOPO_BRIDGE &&
 		   iface("d0")->kind == TOPO_OTHER);
 	EVENTUALLY(iface("a0")->flags & TOPO_FORWARD4 && iface("a0")->flags & TOPO_FORWARD6);
-	assert_true(bridge()->flood_ours);
-	assert_int_equal(bridge()->flood_slots, 1u << B | 1u << C);
+	assert_true(flood_ours());
+	assert_int_equal(flood_slots(), 1u << B | 1u << C);
 	assert_memory_equal(told[B].router_mac.b, iface("br0")->mac.b, 6);
 }
 
@@ -61,14 +61,14 @@ static void unbound_port_is_no_target_and_not_l2_or_l3(void **state)
 	assert_true(told[A].fast && told[B].fast);
 	assert_false(iface("a0")->flags & TOPO_L3);
 	assert_false(iface("b0")->flags & TOPO_L2);
-	assert_false(bridge()->flood_ours);
+	assert_false(flood_ours());
 	mirror_set_bound(mirror, A, true);
 	mirror_set_bound(mirror, B, true);
 	assert_true(iface("a0")->flags & TOPO_L3);
 	assert_true(iface("b0")->flags & TOPO_L2);
-	assert_false(bridge()->flood_ours);
+	assert_false(flood_ours());
 	mirror_set_bound(mirror, C, true);
-	assert_true(bridge()->flood_ours);
+	assert_true(flood_ours());
 }
 
 static void link_flap_unplug_and_replug_are_followed(void **state)
@@ -305,19 +305,19 @@ static void hundred_thousand_routes_load_within_a_second(void **state)
 static void flood_is_ours_only_when_every_target_is_a_fast_port(void **state)
 {
 	open_mirror();
-	assert_true(bridge()->flood_ours);
+	assert_true(flood_ours());
 	sh("ip link set d0 master br0");
-	EVENTUALLY(!bridge()->flood_ours);
+	EVENTUALLY(!flood_ours());
 	sh("ip link set d0 type bridge_slave flood off");
-	EVENTUALLY(bridge()->flood_ours);
+	EVENTUALLY(flood_ours());
 	sh("ip link set c0 type bridge_slave flood off learning off");
-	EVENTUALLY(bridge()->flood_ours && bridge()->flood_slots == 1u << B);
+	EVENTUALLY(flood_ours() && flood_slots() == 1u << B);
 	EVENTUALLY(told[C].fast && !(iface("c0")->flags & TOPO_LEARNING));
 	assert_true(iface("b0")->flags & TOPO_LEARNING);
 	sh("ip link set br0 promisc on");
-	EVENTUALLY(!bridge()->flood_ours);
+	EVENTUALLY(!flood_ours());
 	sh("ip link set br0 promisc off");
-	EVENTUALLY(bridge()->flood_ours);
+	EVENTUALLY(flood_ours());
 	sh("sysctl -qw net.bridge.bridge-nf-call-ip6tables=1");
 	EVENTUALLY(iface("br0")->flags & TOPO_BR_NF);
 	sh("ip link set c0 nomaster");

@@ -89,7 +89,7 @@ static void obstacle_takes_its_ports_off_with_a_reason_and_gives_them_back(void 
 		assert_int_equal((iface("b0")->flags & TOPO_L2) != 0, !obstacle->b_off);
 		assert_non_null(strstr(told[obstacle->a_off ? A : B].reason, obstacle->reason));
 		if (obstacle->b_off && obstacle->reason[0] == 'b') {
-			assert_false(bridge()->flood_ours && bridge()->flood_slots & 1u << B);
+			assert_false(flood_ours() && flood_slots() & 1u << B);
 		}
 		if (obstacle->b_no_l3 && !obstacle->b_off) {
 			assert_false(iface("br0")->flags & TOPO_L3);

@@ -93,7 +93,7 @@ static struct ip_addr address(enum ip_family family, unsigned net, unsigned host
 
 static void build_ports(struct topo *topo)
 {
-	const uint16_t worn_away[MAZE_PORTS] = {
+	const uint32_t worn_away[MAZE_PORTS] = {
 		[2] = TOPO_UP, [3] = TOPO_FORWARD4, [4] = TOPO_FORWARD6, [5] = TOPO_L2};
 	struct topo_if iface;
 
@@ -111,7 +111,7 @@ static void build_ports(struct topo *topo)
 			iface.flags |= TOPO_PARTIAL;
 		}
 		if (worn & MAZE_LINKS) {
-			iface.flags &= (uint16_t)~worn_away[slot];
+			iface.flags &= ~worn_away[slot];
 			iface.flags |= slot == 4 || slot == 6 ? TOPO_FRAGMENTS : 0;
 		}
 		snprintf(iface.name, sizeof(iface.name), "port%u", slot);
@@ -125,6 +125,8 @@ static void build_bridges(struct topo *topo)
 	struct topo_if iface;
 
 	for (unsigned bridge = 0; bridge < MAZE_BRIDGES; bridge++) {
+		struct topo_bridge_conf conf = {.ifindex = IFINDEX_BRIDGE + bridge};
+		struct topo_vlan vlan = {.self = true, .self_untagged = true};
 		int index;
 
 		iface = (struct topo_if){.ifindex = IFINDEX_BRIDGE + bridge,
@@ -139,18 +141,21 @@ static void build_bridges(struct topo *topo)
 			iface.flags |= TOPO_FRAGMENTS;
 		}
 		if (bridge == 2) {
-			iface.flags &= (uint16_t)~TOPO_L3;
+			iface.flags &= (uint32_t)~TOPO_L3;
 		}
 		snprintf(iface.name, sizeof(iface.name), "br%u", bridge);
 		must(topo_add_if(topo, &iface), "bridge");
-		index = topo_add_bridge(topo, iface.ifindex, members[bridge],
-					bridge != 2 || (worn & MAZE_LINKS));
+		index = topo_add_bridge(topo, &conf);
 		must(index, "bridge");
 		for (unsigned slot = 0; slot < MAZE_PORTS; slot++) {
 			if (members[bridge] >> slot & 1) {
 				must(topo_join(topo, IFINDEX_PORT + slot, index), "member");
 			}
 		}
+		vlan.flood_ours = bridge != 2 || (worn & MAZE_LINKS);
+		vlan.ingress = (1ull << __builtin_popcountll(members[bridge])) - 1;
+		vlan.learn = vlan.egress = vlan.untagged = vlan.flood = vlan.ingress;
+		must(topo_add_vlan(topo, index, &vlan), "vlan");
 	}
 }
 
