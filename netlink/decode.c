@@ -19,6 +19,7 @@
 
 #include "netlink/nlattr.h"
 
+#define EXT_LOCKED 2u /* NTF_EXT_LOCKED, newer than those headers */
 /* NFTA_DEVICE_PREFIX, newer than the headers this builds with. */
 #define DEVICE_PREFIX 2
 
@@ -78,6 +79,9 @@ static void decode_neigh_attr(const struct nlattr *attr, struct nl_neigh *out)
 		break;
 	case NDA_MASTER:
 		out->master = attr_u32(attr);
+		break;
+	case NDA_FLAGS_EXT:
+		out->locked = (attr_u32(attr) & EXT_LOCKED) != 0;
 		break;
 	}
 }

@@ -20,19 +20,44 @@
 #include "limits.h"
 #include "table/rib.h"
 
-/* A bridge port's or a bridge's attributes, as far as unicast forwarding depends on them. */
+/* A bridge port's or a bridge's attributes, as far as the fast path depends on them: see the tables
+ * in decode_bridge.c for each one that there is. */
 struct nl_bridge_port {
 	bool present;
 	uint8_t state; /* BR_STATE_* */
-	bool learning, flood;
-	uint16_t odd; /* first IFLA_BRPORT_* that forwards in a way not implemented; 0 none */
+	bool learning, flood, hairpin, isolated, locked;
+	bool answers; /* ARP and neighbour discovery may be answered or held back for this port */
+	bool to_unicast; /* a group's frames leave as unicast */
+	uint16_t odd;    /* first IFLA_BRPORT_* that forwards in a way not implemented; 0 none */
 };
 
 struct nl_bridge {
 	bool present;
 	bool vlan_filtering;
-	uint32_t ageing_s;
-	uint16_t odd; /* first IFLA_BR_* not implemented and not at its default; 0 none */
+	uint16_t proto_be;  /* of its VLAN tags */
+	uint32_t ageing_s;  /* rounded up; 0: it does not learn */
+	uint32_t refresh_s; /* an entry that is not refreshed may be gone after this; 0 never */
+	bool snooping, vlan_snooping;
+	bool router;      /* all that is multicast is for the machine too */
+	bool igmp3, mld2; /* groups may be joined for single sources */
+	bool querier;     /* its own is switched on */
+	bool known[2];    /* a querier of the family (IPv4, IPv6) is there, its own or another */
+	uint32_t other_ms[2]; /* for how long the other one is believed; 0 there is none */
+	uint32_t response_ms; /* how long hosts may take to answer it */
+	uint16_t odd;         /* first IFLA_BR_* not implemented and not at its default; 0 none */
+	uint32_t odd_options; /* of IFLA_BR_MULTI_BOOLOPT: those bits */
+};
+
+struct nl_vlan_device {
+	bool present;
+	uint16_t proto_be, id;
+	bool maps_egress; /* the priority of what is sent comes from a map */
+};
+
+enum nl_macvlan_mode { NL_MACVLAN_ALONE = 1, NL_MACVLAN_SIBLINGS, NL_MACVLAN_STRANGE };
+
+struct nl_macvlan {
+	uint8_t mode; /* enum nl_macvlan_mode; 0 neither a macvlan nor a macvtap */
 };
 
 struct nl_link {
@@ -49,6 +74,38 @@ struct nl_link {
 	char kind[16];
 	struct nl_bridge bridge;
 	struct nl_bridge_port port;
+	struct nl_vlan_device vlan;
+	struct nl_macvlan macvlan;
+};
+
+/* VLANs first..last of a bridge's VLAN database, all alike. */
+struct nl_vlan {
+	uint16_t first, last;
+	bool pvid, untagged;
+	uint8_t state; /* BR_STATE_* */
+	bool answers;  /* as in nl_bridge_port */
+	bool tunnel;   /* mapped to a tunnel's key */
+};
+
+/* A multicast group on one port of a bridge. */
+struct nl_group {
+	uint32_t bridge;
+	uint32_t ifindex; /* of the port, or of the bridge: the machine itself has joined */
+	uint16_t vlan;
+	uint16_t proto_be; /* ETH_P_IP, ETH_P_IPV6, or 0: `group` is a MAC */
+	bool has_source, has_mode;
+	bool include; /* has_mode: nothing but its listed sources, which have groups of their own */
+	bool blocked;
+	struct ip_addr group, source;
+};
+
+/* A port behind which there are multicast routers. */
+struct nl_router {
+	uint32_t bridge;
+	uint32_t ifindex; /* 0: the machine itself */
+	uint16_t vlan;    /* 0 all: snooping is not per VLAN */
+	bool timed;       /* a dump, which tells the families; a notification does not */
+	bool family[2];   /* IPv4, IPv6 */
 };
 
 struct nl_addr {
@@ -63,6 +120,7 @@ struct nl_neigh {
 	uint16_t vlan;
 	uint8_t family; /* AF_* */
 	bool has_mac, has_dst;
+	bool locked; /* NTF_EXT_LOCKED: seen on a locked port, not let through */
 	struct mac mac;
 	struct ip_addr dst;
 };
@@ -125,7 +183,15 @@ int decode_hook(const void *data, size_t size, struct nl_hook *out);
 int decode_generation(const void *data, size_t size, uint32_t *out);
 /* Count of IPsec policies of all directions (XFRM_MSG_NEWSPDINFO). */
 int decode_spdinfo(const void *data, size_t size, uint32_t *out);
-/* The name of a bridge port attribute, for people. */
+/* RTM_NEWVLAN, RTM_DELVLAN: whose, and each of its entries that is not about all ports. */
+int decode_vlans(const void *data, size_t size, uint32_t *ifindex,
+		 void (*fn)(const struct nl_vlan *vlan, void *arg), void *arg);
+/* RTM_NEWMDB, RTM_DELMDB, RTM_GETMDB (of a dump): groups and routers. */
+int decode_mdb(const void *data, size_t size,
+	       void (*group)(const struct nl_group *group, void *arg),
+	       void (*router)(const struct nl_router *router, void *arg), void *arg);
+/* The name of a bridge port's attribute, of a bridge's, for people. */
 const char *decode_port_flag(uint16_t attribute);
+const char *decode_bridge_option(const struct nl_bridge *bridge);
 
 #endif

@@ -1,165 +1,75 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The one message with enough in it for a file of its own: a link, its bridge, its bridge port. */
+/* The one message with enough in it for a file of its own: a link.  What it says of bridges is in
+ * decode_bridge.c. */
 #include "netlink/decode.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include <linux/if_bridge.h>
+#include <linux/if_ether.h>
 #include <linux/if_link.h>
+#include <linux/if_vlan.h>
 #include <linux/ipv6.h>
 #include <linux/rtnetlink.h>
 
 #include "netlink/nlattr.h"
 
-/* Newer than the headers this builds with (6.1). */
-enum {
-	BRPORT_MAB = 40,
-	BRPORT_MCAST_N_GROUPS = 41,
-	BRPORT_MCAST_MAX_GROUPS = 42,
-	BRPORT_NEIGH_VLAN_SUPPRESS = 43,
-	BRPORT_BACKUP_NHID = 44,
-	BR_FDB_N_LEARNED = IFLA_BR_MCAST_QUERIER_STATE + 1,
-	BR_FDB_MAX_LEARNED = IFLA_BR_MCAST_QUERIER_STATE + 2,
-};
+/* Devices on top of another. ------------------------------------------------------------------ */
 
-#define USER_HZ 100u /* of clock_t values in netlink */
-
-/* Attributes of a bridge port that say nothing of where unicast goes: counters, STP's own, and the
- * handling of multicast and broadcast, which the kernel does.  STP's result arrives as the
- * state. */
-static bool port_attr_harmless(uint16_t type)
+static void decode_vlan_device(const struct nlattr *nest, struct nl_vlan_device *out)
 {
-	switch (type) {
-	case IFLA_BRPORT_PRIORITY:
-	case IFLA_BRPORT_COST:
-	case IFLA_BRPORT_GUARD:
-	case IFLA_BRPORT_PROTECT:
-	case IFLA_BRPORT_FAST_LEAVE:
-	case IFLA_BRPORT_LEARNING_SYNC:
-	case IFLA_BRPORT_ROOT_ID:
-	case IFLA_BRPORT_BRIDGE_ID:
-	case IFLA_BRPORT_DESIGNATED_PORT:
-	case IFLA_BRPORT_DESIGNATED_COST:
-	case IFLA_BRPORT_ID:
-	case IFLA_BRPORT_NO:
-	case IFLA_BRPORT_TOPOLOGY_CHANGE_ACK:
-	case IFLA_BRPORT_CONFIG_PENDING:
-	case IFLA_BRPORT_MESSAGE_AGE_TIMER:
-	case IFLA_BRPORT_FORWARD_DELAY_TIMER:
-	case IFLA_BRPORT_HOLD_TIMER:
-	case IFLA_BRPORT_FLUSH:
-	case IFLA_BRPORT_MULTICAST_ROUTER:
-	case IFLA_BRPORT_PAD:
-	case IFLA_BRPORT_MCAST_FLOOD:
-	case IFLA_BRPORT_MCAST_TO_UCAST:
-	case IFLA_BRPORT_BCAST_FLOOD:
-	case IFLA_BRPORT_GROUP_FWD_MASK:
-	case IFLA_BRPORT_MCAST_EHT_HOSTS_LIMIT:
-	case IFLA_BRPORT_MCAST_EHT_HOSTS_CNT:
-	case BRPORT_MCAST_N_GROUPS:
-	case BRPORT_MCAST_MAX_GROUPS:
-		return true;
-	default:
-		return false;
-	}
-}
+	const struct nlattr *attr, *inner;
 
-const char *decode_port_flag(uint16_t attribute)
-{
-	switch (attribute) {
-	case IFLA_BRPORT_MODE:
-		return "hairpin";
-	case IFLA_BRPORT_PROXYARP:
-		return "proxy_arp";
-	case IFLA_BRPORT_PROXYARP_WIFI:
-		return "proxy_arp_wifi";
-	case IFLA_BRPORT_VLAN_TUNNEL:
-		return "vlan_tunnel";
-	case IFLA_BRPORT_NEIGH_SUPPRESS:
-		return "neigh_suppress";
-	case IFLA_BRPORT_ISOLATED:
-		return "isolated";
-	case IFLA_BRPORT_BACKUP_PORT:
-		return "backup_port";
-	case IFLA_BRPORT_MRP_RING_OPEN:
-	case IFLA_BRPORT_MRP_IN_OPEN:
-		return "mrp";
-	case IFLA_BRPORT_LOCKED:
-		return "locked";
-	case BRPORT_MAB:
-		return "mab";
-	case BRPORT_NEIGH_VLAN_SUPPRESS:
-		return "neigh_vlan_suppress";
-	case BRPORT_BACKUP_NHID:
-		return "backup_nhid";
-	default:
-		return "an unknown flag";
-	}
-}
-
-static void decode_port(const struct nlattr *nest, struct nl_bridge_port *out)
-{
-	const struct nlattr *attr;
-
-	/* What the kernel's defaults are, should an old one not say. */
-	*out = (struct nl_bridge_port){.present = true, .learning = true, .flood = true};
+	*out = (struct nl_vlan_device){.present = true, .proto_be = htons(ETH_P_8021Q)};
 	mnl_attr_for_each_nested(attr, nest)
 	{
-		uint16_t type = mnl_attr_get_type(attr);
+		switch (mnl_attr_get_type(attr)) {
+		case IFLA_VLAN_ID:
+			out->id = attr_u16(attr);
+			break;
+		case IFLA_VLAN_PROTOCOL:
+			out->proto_be = attr_u16(attr);
+			break;
+		case IFLA_VLAN_EGRESS_QOS:
+			mnl_attr_for_each_nested(inner, attr)
+			{
+				struct ifla_vlan_qos_mapping map = {0};
 
-		if (type == IFLA_BRPORT_STATE) {
-			out->state = attr_u8(attr);
-		} else if (type == IFLA_BRPORT_LEARNING) {
-			out->learning = attr_u8(attr) != 0;
-		} else if (type == IFLA_BRPORT_UNICAST_FLOOD) {
-			out->flood = attr_u8(attr) != 0;
-		} else if (!port_attr_harmless(type) && out->odd == 0 && attr_nonzero(attr)) {
-			out->odd = type;
+				attr_get(inner, &map, sizeof(map));
+				out->maps_egress |= map.to != 0;
+			}
+			break;
+		default:
+			/* The flags: how its state follows the one below, what a capture of it
+			 * sees, and protocols that the kernel speaks.  The ingress map: a priority
+			 * that only the machine's queues look at. */
+			break;
 		}
 	}
 }
 
-static bool bridge_attr_odd(const struct nlattr *attr)
-{
-	uint16_t type = mnl_attr_get_type(attr);
-
-	switch (type) {
-	case IFLA_BR_NF_CALL_IPTABLES:
-	case IFLA_BR_NF_CALL_IP6TABLES:
-	case IFLA_BR_NF_CALL_ARPTABLES:
-	case BR_FDB_MAX_LEARNED:
-		return attr_nonzero(attr);
-	case IFLA_BR_MULTI_BOOLOPT: {
-		struct br_boolopt_multi options = {0};
-		const uint32_t harmless = 1u << BR_BOOLOPT_NO_LL_LEARN |
-					  1u << BR_BOOLOPT_MCAST_VLAN_SNOOPING |
-					  1u << 3 /* MDB_OFFLOAD_FAIL_NOTIFICATION */;
-
-		attr_get(attr, &options, sizeof(options));
-		return (options.optval & ~harmless) != 0;
-	}
-	default:
-		return type > BR_FDB_MAX_LEARNED && attr_nonzero(attr);
-	}
-}
-
-static void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
+/* MACVLAN_MODE_SOURCE and _PASSTHRU take frames that are not for its MAC; in mode BRIDGE what is
+ * sent to a sibling does not leave by the device below. */
+static void decode_macvlan(const struct nlattr *nest, struct nl_macvlan *out)
 {
 	const struct nlattr *attr;
 
-	*out = (struct nl_bridge){.present = true};
+	out->mode = NL_MACVLAN_STRANGE;
 	mnl_attr_for_each_nested(attr, nest)
 	{
-		uint16_t type = mnl_attr_get_type(attr);
-
-		if (type == IFLA_BR_VLAN_FILTERING) {
-			out->vlan_filtering = attr_u8(attr) != 0;
-		} else if (type == IFLA_BR_AGEING_TIME) {
-			out->ageing_s = attr_u32(attr) / USER_HZ;
-		} else if (out->odd == 0 && bridge_attr_odd(attr)) {
-			out->odd = type;
+		if (mnl_attr_get_type(attr) != IFLA_MACVLAN_MODE) {
+			continue;
+		}
+		switch (attr_u32(attr)) {
+		case MACVLAN_MODE_PRIVATE:
+		case MACVLAN_MODE_VEPA:
+			out->mode = NL_MACVLAN_ALONE;
+			break;
+		case MACVLAN_MODE_BRIDGE:
+			out->mode = NL_MACVLAN_SIBLINGS;
+			break;
 		}
 	}
 }
@@ -188,9 +98,14 @@ static void decode_linkinfo(const struct nlattr *nest, struct nl_link *out)
 	}
 	if (data != NULL && strcmp(out->kind, "bridge") == 0) {
 		decode_bridge(data, &out->bridge);
+	} else if (data != NULL && strcmp(out->kind, "vlan") == 0) {
+		decode_vlan_device(data, &out->vlan);
+	} else if (data != NULL &&
+		   (strcmp(out->kind, "macvlan") == 0 || strcmp(out->kind, "macvtap") == 0)) {
+		decode_macvlan(data, &out->macvlan);
 	}
 	if (slave != NULL && strcmp(slave_kind, "bridge") == 0) {
-		decode_port(slave, &out->port);
+		decode_bridge_port(slave, &out->port);
 	}
 }
 
@@ -248,7 +163,7 @@ static void decode_link_attr(const struct nlattr *attr, struct nl_link *out, boo
 		break;
 	case IFLA_PROTINFO:
 		if (out->family == AF_BRIDGE) {
-			decode_port(attr, &out->port);
+			decode_bridge_port(attr, &out->port);
 		} else if (out->family == AF_INET6) {
 			decode_inet6(attr, out);
 		}

@@ -14,6 +14,7 @@
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/if_bridge.h>
+#include <linux/if_link.h>
 
 #define REASON_SIZE sizeof(((struct mirror_port *)0)->reason)
 
@@ -131,8 +132,8 @@ static bool bridging_obstacle(const struct mirror *mirror, const struct link *li
 		return because(reason, "bridge %s filters VLANs", bridge->nl.name);
 	}
 	if (bridge->nl.bridge.odd != 0) {
-		return because(reason, "bridge %s: option %u is set", bridge->nl.name,
-			       bridge->nl.bridge.odd);
+		return because(reason, "bridge %s: %s (%u) is set", bridge->nl.name,
+			       decode_bridge_option(&bridge->nl.bridge), bridge->nl.bridge.odd);
 	}
 	if (!port->present) {
 		return because(reason, "bridge %s has not told how it is a port", bridge->nl.name);
@@ -140,6 +141,15 @@ static bool bridging_obstacle(const struct mirror *mirror, const struct link *li
 	if (port->odd != 0) {
 		return because(reason, "bridge port flag %s (%u) is set",
 			       decode_port_flag(port->odd), port->odd);
+	}
+	if (port->hairpin || port->isolated || port->locked || port->answers) {
+		uint16_t flag = port->hairpin    ? IFLA_BRPORT_MODE
+				: port->isolated ? IFLA_BRPORT_ISOLATED
+				: port->locked   ? IFLA_BRPORT_LOCKED
+						 : IFLA_BRPORT_NEIGH_SUPPRESS;
+
+		return because(reason, "bridge port flag %s (%u) is set", decode_port_flag(flag),
+			       flag);
 	}
 	if (port->state != BR_STATE_FORWARDING) {
 		return because(reason, "bridge %s has it in state %s", bridge->nl.name,

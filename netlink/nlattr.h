@@ -16,7 +16,7 @@
 
 #include <libmnl/libmnl.h>
 
-#include "table/addr.h"
+#include "netlink/decode.h"
 
 /* The attributes that follow a header of `header_size` bytes in a message of `size`. */
 #define attr_each(attr, data, size, header_size)                                              \
@@ -93,5 +93,9 @@ static inline bool attr_ip(const struct nlattr *attr, enum ip_family family, str
 	memset(to, 0, sizeof(*to));
 	return attr_get(attr, to->b, ip_bits(family) / 8);
 }
+
+/* decode_bridge.c, for decode_link.c: of the nests in a link. */
+void decode_bridge(const struct nlattr *nest, struct nl_bridge *out);
+void decode_bridge_port(const struct nlattr *nest, struct nl_bridge_port *out);
 
 #endif

@@ -6,6 +6,23 @@
 
 #include "netlink/decode.h"
 
+static void on_vlan(const struct nl_vlan *vlan, void *arg)
+{
+	if (vlan->first == 0 || vlan->first > vlan->last || vlan->last > 4094) {
+		abort();
+	}
+}
+
+static void on_group(const struct nl_group *group, void *arg)
+{
+	*(uint32_t *)arg += group->ifindex;
+}
+
+static void on_router(const struct nl_router *router, void *arg)
+{
+	*(uint32_t *)arg += router->ifindex;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union decoded {
@@ -20,6 +37,23 @@ union decoded {
 	uint32_t word;
 };
 
+static void on_vlan(const struct nl_vlan *vlan, void *arg)
+{
+	if (vlan->first == 0 || vlan->first > vlan->last || vlan->last > 4094) {
+		abort();
+	}
+}
+
+static void on_group(const struct nl_group *group, void *arg)
+{
+	*(uint32_t *)arg += group->ifindex;
+}
+
+static void on_router(const struct nl_router *router, void *arg)
+{
+	*(uint32_t *)arg += router->ifindex;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	union decoded out;
@@ -33,7 +67,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	copy = malloc(size);
 	memcpy(copy, data + 1, size);
-	switch (data[0] % 11) {
+	switch (data[0] % 13) {
 	case 0:
 		decode_link(copy, size, &out.link);
 		break;
@@ -70,6 +104,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 10:
 		decode_spdinfo(copy, size, &out.word);
+		break;
+	case 11:
+		decode_vlans(copy, size, &out.word, on_vlan, NULL);
+		break;
+	case 12:
+		out.word = 0;
+		decode_mdb(copy, size, on_group, on_router, &out.word);
 		break;
 	}
 	free(copy);

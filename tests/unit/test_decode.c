@@ -16,7 +16,6 @@
 #include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_arp.h>
-#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/ipv6.h>
 #include <linux/neighbour.h>
@@ -151,89 +150,6 @@ static void link_below_another_namespace_has_no_lower(void **state)
 	mnl_attr_put_u32(message, IFLA_LINK_NETNSID, 0);
 	decode(do_link, &out);
 	assert_int_equal(out.link.lower, 0);
-}
-
-static void put_port(uint16_t attribute, uint8_t value)
-{
-	struct nlattr *info, *data;
-
-	begin_link(AF_UNSPEC);
-	mnl_attr_put_u32(message, IFLA_MASTER, 3);
-	info = mnl_attr_nest_start(message, IFLA_LINKINFO);
-	mnl_attr_put_strz(message, IFLA_INFO_KIND, "veth");
-	mnl_attr_put_strz(message, IFLA_INFO_SLAVE_KIND, "bridge");
-	data = mnl_attr_nest_start(message, IFLA_INFO_SLAVE_DATA);
-	mnl_attr_put_u8(message, IFLA_BRPORT_STATE, BR_STATE_FORWARDING);
-	mnl_attr_put_u8(message, IFLA_BRPORT_LEARNING, 1);
-	mnl_attr_put_u8(message, IFLA_BRPORT_UNICAST_FLOOD, 1);
-	mnl_attr_put_u16(message, IFLA_BRPORT_PRIORITY, 32);
-	mnl_attr_put_u8(message, IFLA_BRPORT_MCAST_FLOOD, 1);
-	if (attribute != 0) {
-		mnl_attr_put_u8(message, attribute, value);
-	}
-	mnl_attr_nest_end(message, data);
-	mnl_attr_nest_end(message, info);
-}
-
-static void bridge_port_flag_that_changes_forwarding_is_odd(void **state)
-{
-	static const uint16_t odd[] = {IFLA_BRPORT_MODE,
-				       IFLA_BRPORT_PROXYARP,
-				       IFLA_BRPORT_ISOLATED,
-				       IFLA_BRPORT_LOCKED,
-				       IFLA_BRPORT_NEIGH_SUPPRESS,
-				       IFLA_BRPORT_VLAN_TUNNEL,
-				       IFLA_BRPORT_BACKUP_PORT,
-				       40,
-				       43,
-				       44,
-				       99};
-
-	put_port(0, 0);
-	decode(do_link, &out);
-	assert_true(out.link.port.present);
-	assert_int_equal(out.link.master, 3);
-	assert_int_equal(out.link.port.state, BR_STATE_FORWARDING);
-	assert_true(out.link.port.learning && out.link.port.flood);
-	assert_int_equal(out.link.port.odd, 0);
-	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-		put_port(odd[i], 1);
-		decode(do_link, &out);
-		assert_int_equal(out.link.port.odd, odd[i]);
-		put_port(odd[i], 0);
-		decode(do_link, &out);
-		assert_int_equal(out.link.port.odd, 0);
-	}
-	put_port(IFLA_BRPORT_LEARNING, 0);
-	decode(do_link, &out);
-	assert_false(out.link.port.learning);
-	put_port(IFLA_BRPORT_UNICAST_FLOOD, 0);
-	decode(do_link, &out);
-	assert_false(out.link.port.flood);
-}
-
-static void bridge_says_filtering_and_ageing(void **state)
-{
-	struct br_boolopt_multi options = {.optval = 1u << BR_BOOLOPT_MST_ENABLE};
-	struct nlattr *info, *data;
-
-	for (int odd = 0; odd < 2; odd++) {
-		begin_link(AF_UNSPEC);
-		info = mnl_attr_nest_start(message, IFLA_LINKINFO);
-		mnl_attr_put_strz(message, IFLA_INFO_KIND, "bridge");
-		data = mnl_attr_nest_start(message, IFLA_INFO_DATA);
-		mnl_attr_put_u8(message, IFLA_BR_VLAN_FILTERING, 1);
-		mnl_attr_put_u32(message, IFLA_BR_AGEING_TIME, 30000);
-		if (odd) {
-			mnl_attr_put(message, IFLA_BR_MULTI_BOOLOPT, sizeof(options), &options);
-		}
-		mnl_attr_nest_end(message, data);
-		mnl_attr_nest_end(message, info);
-		decode(do_link, &out);
-		assert_true(out.link.bridge.present && out.link.bridge.vlan_filtering);
-		assert_int_equal(out.link.bridge.ageing_s, 300);
-		assert_int_equal(out.link.bridge.odd, odd ? IFLA_BR_MULTI_BOOLOPT : 0);
-	}
 }
 
 /* Addresses, neighbours. -------------------------------------------------------------------- */
@@ -548,8 +464,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(link_says_name_mac_mtus_and_flags),
 		cmocka_unit_test(link_below_another_namespace_has_no_lower),
-		cmocka_unit_test(bridge_port_flag_that_changes_forwarding_is_odd),
-		cmocka_unit_test(bridge_says_filtering_and_ageing),
 		cmocka_unit_test(address_of_a_point_to_point_link_is_the_local_one),
 		cmocka_unit_test(neighbour_needs_a_six_byte_mac),
 		cmocka_unit_test(plain_route_is_forwarded),
