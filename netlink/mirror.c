@@ -14,6 +14,7 @@
 #include <linux/rtnetlink.h>
 
 #include "netlink/mirror_int.h"
+#include "netlink/verify.h"
 
 /* Room for a burst of some ten thousand route changes while a dump is read; each takes about a
  * kilobyte of kernel memory.  More than that is an overrun and a resync. */
@@ -22,8 +23,6 @@
 /* Datagrams applied in one mirror_read(): a few milliseconds. */
 #define LISTEN_BUDGET 512
 #define CLOSED_RETRY_MS 10000
-
-enum source { SOURCE_TIMER, SOURCE_LISTEN, SOURCE_ASK, SOURCE_GUARD, SOURCE_WORK };
 
 uint64_t mirror_now_ms(void)
 {
@@ -36,7 +35,8 @@ uint64_t mirror_now_ms(void)
 void mirror_work(struct mirror *mirror, unsigned which, bool more)
 {
 	unsigned work = more ? mirror->work | which : mirror->work & ~which;
-	struct epoll_event event = {.events = work != 0 ? EPOLLIN : 0, .data.u32 = SOURCE_WORK};
+	struct epoll_event event = {.events = work != 0 ? EPOLLIN : 0,
+				    .data.u32 = MIRROR_SOURCE_WORK};
 
 	if ((work != 0) != (mirror->work != 0)) {
 		epoll_ctl(mirror->epoll_fd, EPOLL_CTL_MOD, mirror->work_fd, &event);
@@ -143,7 +143,7 @@ static void settle(struct mirror *mirror)
 
 /* Opening. ---------------------------------------------------------------------------------- */
 
-static int watch(struct mirror *mirror, int fd, enum source source)
+static int watch(struct mirror *mirror, int fd, enum mirror_source source)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = source};
 
@@ -187,14 +187,14 @@ static int open_events(struct mirror *mirror)
 	if (mirror->work_fd < 0) {
 		return -errno;
 	}
-	error = watch(mirror, mirror->work_fd, SOURCE_WORK);
+	error = watch(mirror, mirror->work_fd, MIRROR_SOURCE_WORK);
 	mirror->work = ~0u;
 	mirror_work(mirror, ~0u, false);
-	error = error ? error : watch(mirror, mirror->timer_fd, SOURCE_TIMER);
-	error = error ? error : watch(mirror, nlsock_fd(mirror->listen), SOURCE_LISTEN);
-	error = error ? error : watch(mirror, nlsock_fd(mirror->ask), SOURCE_ASK);
+	error = error ? error : watch(mirror, mirror->timer_fd, MIRROR_SOURCE_TIMER);
+	error = error ? error : watch(mirror, nlsock_fd(mirror->listen), MIRROR_SOURCE_LISTEN);
+	error = error ? error : watch(mirror, nlsock_fd(mirror->ask), MIRROR_SOURCE_ASK);
 	if (error == 0 && guard_fd(mirror->guard) >= 0) {
-		error = watch(mirror, guard_fd(mirror->guard), SOURCE_GUARD);
+		error = watch(mirror, guard_fd(mirror->guard), MIRROR_SOURCE_GUARD);
 	}
 	return error;
 }
@@ -255,6 +255,7 @@ void mirror_close(struct mirror *mirror)
 	if (mirror->epoll_fd >= 0) {
 		close(mirror->epoll_fd);
 	}
+	verify_close(mirror);
 	guard_close(mirror->guard);
 	nlsock_close(mirror->listen);
 	nlsock_close(mirror->ask);
@@ -276,12 +277,19 @@ static void ignore(const struct nlmsghdr *message, void *arg)
 	(void)arg;
 }
 
-static void listen_budget(struct mirror *mirror)
+static void notified(const struct nlmsghdr *message, void *arg)
+{
+	mirror_message(message, arg);
+	verify_notified(arg, message);
+}
+
+/* True: nothing waits any more. */
+static bool listen_budget(struct mirror *mirror)
 {
 	int got = 0;
 
 	for (int i = 0; i < LISTEN_BUDGET && !sync_running(mirror); i++) {
-		got = nlsock_listen(mirror->listen, mirror_message, mirror);
+		got = nlsock_listen(mirror->listen, notified, mirror);
 		if (got == -ENOBUFS) {
 			/* What is queued is older than what was lost, and must not be applied after
 			 * the dump that makes up for it.  The kernel queues nothing new before the
@@ -294,34 +302,37 @@ static void listen_budget(struct mirror *mirror)
 		}
 		if (got < 0) {
 			mirror->behind_ms = 0;
-			return;
+			return true;
 		}
 	}
 	if (mirror->behind_ms == 0) {
 		mirror->behind_ms = mirror_now_ms();
 	}
+	return false;
 }
 
 void mirror_read(struct mirror *mirror)
 {
 	struct epoll_event events[8];
 	int count = epoll_wait(mirror->epoll_fd, events, 8, 0);
+	bool still = false;
 
 	for (int i = 0; i < count; i++) {
 		uint64_t expirations;
 
-		if (events[i].data.u32 == SOURCE_GUARD) {
+		if (events[i].data.u32 == MIRROR_SOURCE_GUARD) {
 			mirror->dirty |= guard_poll(mirror->guard);
-		} else if (events[i].data.u32 == SOURCE_TIMER &&
+		} else if (events[i].data.u32 == MIRROR_SOURCE_TIMER &&
 			   read(mirror->timer_fd, &expirations, sizeof(expirations)) < 0) {
 			continue; /* not due after all */
 		}
 	}
 	sync_slice(mirror);
 	if (!sync_running(mirror)) {
-		listen_budget(mirror);
+		still = listen_budget(mirror);
 	}
 	settle(mirror);
+	verify_slice(mirror, still && !sync_running(mirror) && mirror->sync.wanted == 0);
 }
 
 void mirror_tick(struct mirror *mirror, uint32_t now_s)
@@ -330,6 +341,9 @@ void mirror_tick(struct mirror *mirror, uint32_t now_s)
 	links_poll(mirror);
 	refresh_tick(mirror, now_s);
 	settle(mirror);
+	if (mirror->verify != NULL) {
+		mirror_work(mirror, WORK_VERIFY, true); /* look whether it can go on */
+	}
 }
 
 void mirror_set_partial(struct mirror *mirror, unsigned slot, bool partial)

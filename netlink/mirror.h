@@ -97,4 +97,29 @@ void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound);
 void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan);
 void mirror_stats(const struct mirror *mirror, struct mirror_stats *out);
 
+/* Is it equal to the kernel?  Compared with a fresh reading of everything, in slices, while the event
+ * loop turns; a difference that is only a change on its way is none.  Costs the memory of a second
+ * set of tables while it lasts. */
+struct mirror_difference {
+	const char *kind; /* "link", "address", "rule", "conf", "neighbour", "fdb", "route" */
+	const char *what; /* "missing": the kernel alone has it; "extra": the tables alone;
+			   * "different" */
+	char object[96];
+	char table[160], kernel[160]; /* what each says of it, "" nothing */
+};
+
+struct mirror_verdict {
+	int error; /* not 0: it could not be compared; -EAGAIN: the kernel did not hold still */
+	uint64_t compared, found, left; /* left to the kernel because a table is at its limit */
+	uint64_t took_ms;
+	unsigned passes;
+	unsigned shown; /* of `found` */
+	const struct mirror_difference *difference;
+};
+
+/* Start. 0, -EBUSY: one runs already, -ENOMEM. */
+int mirror_verify(struct mirror *mirror, uint32_t *id);
+/* 0: done, the verdict holds until the next start. -EAGAIN not yet; -ENOENT it is another's. */
+int mirror_verified(const struct mirror *mirror, uint32_t id, const struct mirror_verdict **out);
+
 #endif

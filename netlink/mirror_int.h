@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * mirror_int: what the mirror's parts share.  For netlink/mirror.c, sync.c, links.c, judge.c,
- * routes.c, refresh.c only.
+ * routes.c, refresh.c, verify.c, compare.c only.
  *
  *   mirror.c   opens, reads, settles: START HERE
  *   sync.c     dumps: which, when, in slices, mark and sweep
@@ -9,6 +9,7 @@
  *   routes.c   routes, rules, neighbours, bridge FDB
  *   judge.c    what may be fast, why not; builds the topo
  *   refresh.c  what the kernel is told: MACs learnt, entries in use
+ *   verify.c   is it equal to the kernel?  compare.c: a kind of object at a time
  */
 #ifndef SHUNT_NETLINK_MIRROR_INT_H
 #define SHUNT_NETLINK_MIRROR_INT_H
@@ -135,7 +136,18 @@ struct mirror {
 	struct mirror_stats stats;
 	struct sync sync;
 	struct refresh refresh;
+	struct verify *verify; /* NULL until the first */
 	struct nl_route route; /* too big for the stack of a callback; scratch */
+};
+
+/* What of the epoll set woke us. */
+enum mirror_source {
+	MIRROR_SOURCE_TIMER,
+	MIRROR_SOURCE_LISTEN,
+	MIRROR_SOURCE_ASK,
+	MIRROR_SOURCE_GUARD,
+	MIRROR_SOURCE_WORK,
+	MIRROR_SOURCE_VERIFY,
 };
 
 /* mirror.c */
@@ -154,6 +166,12 @@ bool sync_running(const struct mirror *mirror);
 int sync_now(struct mirror *mirror);
 /* A slice, when it is time. */
 void sync_slice(struct mirror *mirror);
+/* For a mirror that is not live: one kind, until it no longer runs; then sync.failed says whether
+ * it could not be read. */
+void sync_begin(struct mirror *mirror, enum sync_kind kind);
+/* A datagram of the running dump, or a part of its sweep. 0, -EAGAIN when nothing has come yet, or a
+ * socket that does not work. */
+int sync_advance(struct mirror *mirror);
 
 /* links.c */
 struct link *link_find(const struct mirror *mirror, uint32_t ifindex);

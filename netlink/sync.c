@@ -156,7 +156,7 @@ static bool sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 /* Notifications are left alone while a dump is read: do not wake for them. */
 static void listen_while(struct mirror *mirror, bool on)
 {
-	struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = 1 /* SOURCE_LISTEN */};
+	struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u32 = MIRROR_SOURCE_LISTEN};
 
 	epoll_ctl(mirror->epoll_fd, EPOLL_CTL_MOD, nlsock_fd(mirror->listen), &event);
 }
@@ -200,9 +200,7 @@ static void finish(struct mirror *mirror, int result)
 	sync->wanted |= SYNC_BIT(kind);
 }
 
-/* A datagram of the running dump, or a part of its sweep. 0, or what nlsock_dump_step() says of a
- * socket that has nothing or does not work. */
-static int advance(struct mirror *mirror)
+int sync_advance(struct mirror *mirror)
 {
 	struct sync *sync = &mirror->sync;
 	int result;
@@ -229,7 +227,6 @@ static bool next(struct mirror *mirror, uint32_t *left)
 
 	while (*left != 0) {
 		enum sync_kind kind = (enum sync_kind)__builtin_ctz(*left);
-		int error;
 
 		*left &= ~SYNC_BIT(kind);
 		sync->wanted &= ~SYNC_BIT(kind);
@@ -237,15 +234,24 @@ static bool next(struct mirror *mirror, uint32_t *left)
 			mirror->dirty |= guard_qdiscs(mirror->guard);
 			continue;
 		}
-		sync->tries = 0;
-		sync->running = kind;
-		error = start(mirror, kind);
-		if (error == 0) {
+		sync_begin(mirror, kind);
+		if (sync_running(mirror)) {
 			return true;
 		}
-		finish(mirror, error);
 	}
 	return false;
+}
+
+void sync_begin(struct mirror *mirror, enum sync_kind kind)
+{
+	int error;
+
+	mirror->sync.tries = 0;
+	mirror->sync.running = kind;
+	error = start(mirror, kind);
+	if (error != 0) {
+		finish(mirror, error);
+	}
 }
 
 static void end_round(struct mirror *mirror)
@@ -275,7 +281,7 @@ int sync_now(struct mirror *mirror)
 		struct pollfd wait = {.fd = nlsock_fd(mirror->ask), .events = POLLIN};
 
 		while (sync_running(mirror)) {
-			int result = advance(mirror);
+			int result = sync_advance(mirror);
 
 			if (result != 0 && result != -EAGAIN) {
 				return result;
@@ -312,7 +318,7 @@ void sync_slice(struct mirror *mirror)
 	while (sync_running(mirror) && budget-- > 0) {
 		bool parts = sync->sweeping;
 
-		if (advance(mirror) == -EAGAIN) {
+		if (sync_advance(mirror) == -EAGAIN) {
 			return;
 		}
 		if (parts && sync->sweeping) {

@@ -41,6 +41,7 @@ int route_show(const struct cli *cli, int argc, char **argv);
 int neigh_show(const struct cli *cli, int argc, char **argv);
 int fdb_show(const struct cli *cli, int argc, char **argv);
 int mirror_show(const struct cli *cli, int argc, char **argv);
+int verify_show(const struct cli *cli, int argc, char **argv); /* shunt mirror --verify */
 
 /* "shunt: ..." on stderr. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

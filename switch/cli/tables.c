@@ -333,6 +333,9 @@ int mirror_show(const struct cli *cli, int argc, char **argv)
 	const char *state;
 	int code;
 
+	if (argc && (!strcmp(argv[0], "--verify") || !strcmp(argv[0], "verify"))) {
+		return verify_show(cli, argc - 1, argv + 1);
+	}
 	if (argc) {
 		complain("mirror: did not expect '%s'", argv[0]);
 		return CLI_USAGE;

@@ -2,7 +2,10 @@
 #include "run/answer.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/neighbour.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "run/port.h"
 
@@ -163,6 +166,63 @@ static int answer_mirror(FILE *out, const char *args, char error[128], void *arg
 	return 0;
 }
 
+static void print_difference(FILE *out, const struct mirror_difference *difference)
+{
+	fprintf(out, "{\"kind\":\"%s\",\"what\":\"%s\",\"object\":", difference->kind,
+		difference->what);
+	control_json_string(out, difference->object);
+	fputs(",\"table\":", out);
+	control_json_string(out, difference->table);
+	fputs(",\"kernel\":", out);
+	control_json_string(out, difference->kernel);
+	fputs("}\n", out);
+}
+
+/* "verify" begins and answers with a number; "verify NUMBER" asks how far it is. */
+static int answer_verify(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+	const struct mirror_verdict *verdict;
+	uint32_t id = (uint32_t)strtoul(args, NULL, 10);
+	int err;
+
+	if (!*args) {
+		err = mirror_verify(from->mirror, &id);
+		if (err == -EBUSY) {
+			snprintf(error, 128, "another verification is running");
+		} else if (!err) {
+			fprintf(out, "{\"id\":%u}\n", id);
+		}
+		return err;
+	}
+	err = mirror_verified(from->mirror, id, &verdict);
+	if (err == -EAGAIN) {
+		fputs("{\"state\":\"running\"}\n", out);
+		return 0;
+	}
+	if (err) {
+		snprintf(error, 128, "the verification was replaced by another");
+		return err;
+	}
+	if (verdict->error) {
+		snprintf(error, 128, "could not compare: %s",
+			 verdict->error == -EAGAIN
+				 ? "the kernel's configuration does not hold still"
+				 : strerror(-verdict->error));
+		return verdict->error;
+	}
+	fprintf(out,
+		"{\"state\":\"done\",\"found\":%llu,\"compared\":%llu,\"left\":%llu,"
+		"\"passes\":%u,\"took_ms\":%llu}\n",
+		(unsigned long long)verdict->found, (unsigned long long)verdict->compared,
+		(unsigned long long)verdict->left, verdict->passes,
+		(unsigned long long)verdict->took_ms);
+	for (unsigned i = 0; i < verdict->shown; i++) {
+		print_difference(out, &verdict->difference[i]);
+	}
+	return 0;
+}
+
 static int answer_version(FILE *out, const char *args, char error[128], void *arg)
 {
 	fputs("{\"daemon\":\"" SHUNT_VERSION "\"}\n", out);
@@ -179,11 +239,8 @@ static int answer_refresh(FILE *out, const char *args, char error[128], void *ar
 }
 
 const struct control_object answer_objects[] = {
-	{"route", answer_route},
-	{"neigh", answer_neigh},
-	{"fdb", answer_fdb},
-	{"mirror", answer_mirror},
-	{"version", answer_version},
-	{"refresh", answer_refresh},
-	{NULL, NULL},
+	{"route", answer_route},     {"neigh", answer_neigh},
+	{"fdb", answer_fdb},         {"mirror", answer_mirror},
+	{"verify", answer_verify},   {"version", answer_version},
+	{"refresh", answer_refresh}, {NULL, NULL},
 };

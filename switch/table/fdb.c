@@ -164,6 +164,11 @@ bool fdb_resync_sweep(struct fdb *fdb, size_t *cursor, size_t budget)
 	return hash_walk(&fdb->hash, cursor, budget, sweep_one, fdb);
 }
 
+bool fdb_full(const struct fdb *fdb)
+{
+	return fdb->hash.count >= fdb->limit;
+}
+
 uint64_t fdb_version(const struct fdb *fdb)
 {
 	return hash_version(&fdb->hash);

@@ -49,6 +49,7 @@ int fdb_delete(struct fdb *fdb, const struct fdb_key *key);
 void fdb_resync_begin(struct fdb *fdb);
 bool fdb_resync_sweep(struct fdb *fdb, size_t *cursor, size_t budget);
 size_t fdb_count(const struct fdb *fdb);
+bool fdb_full(const struct fdb *fdb); /* at its limit */
 /* Changes when an entry comes, goes or is replaced. Any thread. */
 uint64_t fdb_version(const struct fdb *fdb);
 /* Writer thread; fn may not change the table except fdb_delete() of the entry it was given. */

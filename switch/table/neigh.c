@@ -175,6 +175,11 @@ bool neigh_resync_sweep(struct neigh *neigh, size_t *cursor, size_t budget)
 	return hash_walk(&neigh->hash, cursor, budget, sweep_one, neigh);
 }
 
+bool neigh_full(const struct neigh *neigh)
+{
+	return neigh->hash.count >= neigh->limit;
+}
+
 uint64_t neigh_version(const struct neigh *neigh)
 {
 	return hash_version(&neigh->hash);

@@ -659,6 +659,11 @@ size_t rib_doubts(const struct rib *rib, enum ip_family family)
 	return rib->doubts[family];
 }
 
+bool rib_limited(const struct rib *rib, enum ip_family family)
+{
+	return rib->over || rib->closed[family];
+}
+
 bool rib_closed(const struct rib *rib, enum ip_family family)
 {
 	return rib->closed[family];

@@ -90,6 +90,8 @@ bool rib_agrees(const struct rib *rib, const struct rib_key *key);
 size_t rib_memory(const struct rib *rib);
 /* Routes in doubt: not 0 is a reason to resync the family when there is time. */
 size_t rib_doubts(const struct rib *rib, enum ip_family family);
+/* There are routes over the limit (of any family), or the family is closed. */
+bool rib_limited(const struct rib *rib, enum ip_family family);
 /* The family's fibs, or one of them, are closed: everything goes to the kernel. */
 bool rib_closed(const struct rib *rib, enum ip_family family);
 

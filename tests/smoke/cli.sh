@@ -56,6 +56,14 @@ json() {
 		.nexthops[0].dev == "p5")' >/dev/null || die 'shunt -j route'
 }
 
+verify() {
+	same "$(timeout 20 "$SHUNT" mirror --verify)" equal 'shunt mirror --verify'
+	same "$(timeout 20 "$SHUNT" -j mirror --verify)" '[]' 'shunt -j mirror --verify'
+	ip route add 10.77.0.0/16 dev p5
+	same "$(timeout 20 "$SHUNT" mirror --verify)" equal 'with another route'
+	ip route del 10.77.0.0/16
+}
+
 texts() {
 	timeout 5 "$SHUNT" port | grep -q p1 || die 'shunt port'
 	timeout 5 "$SHUNT" -s port | grep -q p5 || die 'shunt -s port'
@@ -106,6 +114,7 @@ t 'an unknown object is a usage error, exit status 2' usage
 start_shuntd p1 p2 p3 p4 p5 p6
 t 'JSON has what the design says, for every object' json
 t 'text names what there is' texts
+t 'the mirror is equal to the kernel, by its own word' verify
 t 'asking while frames flow costs none' watched
 t 'a client that never reads holds nobody up' rude_client
 lab_end

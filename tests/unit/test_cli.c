@@ -99,17 +99,53 @@ static int answer_mirror(FILE *to, const char *args, char error[128], void *arg)
 	return 0;
 }
 
+/* Runs for two questions, then has a difference (`plenty`) or none (`strained`). */
+static int answer_verify(FILE *to, const char *args, char error[128], bool found)
+{
+	static unsigned asked;
+
+	if (!*args) {
+		asked = 0;
+		fputs("{\"id\":3}\n", to);
+	} else if (strcmp(args, "3") != 0) {
+		return -ENOENT;
+	} else if (asked++ < 2) {
+		fputs("{\"state\":\"running\"}\n", to);
+	} else {
+		fprintf(to, "{\"state\":\"done\",\"found\":%u,\"left\":0}\n", found);
+		fputs(found ? "{\"kind\":\"route\",\"what\":\"missing\",\"object\":\"10.0.0.0/8\","
+			      "\"table\":\"\",\"kernel\":\"dev eth1\"}\n"
+			    : "",
+		      to);
+	}
+	return 0;
+}
+
+static int answer_different(FILE *to, const char *args, char error[128], void *arg)
+{
+	return answer_verify(to, args, error, true);
+}
+
+static int answer_equal(FILE *to, const char *args, char error[128], void *arg)
+{
+	return answer_verify(to, args, error, false);
+}
+
 static int answer_fail(FILE *to, const char *args, char error[128], void *arg)
 {
 	snprintf(error, 128, "no table today");
 	return -EIO;
 }
 
-static const struct control_object plenty[] = {{"refresh", answer_refresh}, {"route", answer_route},
-					       {"neigh", answer_neigh},     {"fdb", answer_fdb},
-					       {"mirror", answer_mirror},   {NULL, NULL}};
+static const struct control_object plenty[] = {{"refresh", answer_refresh},
+					       {"route", answer_route},
+					       {"neigh", answer_neigh},
+					       {"fdb", answer_fdb},
+					       {"mirror", answer_mirror},
+					       {"verify", answer_different},
+					       {NULL, NULL}};
 static const struct control_object strained[] = {
-	{"route", answer_many}, {"neigh", answer_fail}, {NULL, NULL}};
+	{"route", answer_many}, {"neigh", answer_fail}, {"verify", answer_equal}, {NULL, NULL}};
 
 static void fill(struct stats *stats)
 {
@@ -464,6 +500,23 @@ static void tables_as_text_read_like_ip(void **state)
 	prints("-c fdb vlan 7", "02:00:00:00:00:03 dev eth2 vlan 7 bridge br0 static\n");
 }
 
+static void differences_are_printed_and_fail(void **state)
+{
+	assert_int_equal(run("mirror --verify"), 1);
+	assert_string_equal(out, "route missing: 10.0.0.0/8 kernel: dev eth1\n");
+	assert_string_equal(err, "");
+	assert_int_equal(run("-j mirror --verify"), 1);
+	assert_string_equal(out, "[{\"kind\":\"route\",\"what\":\"missing\",\"object\":"
+				 "\"10.0.0.0/8\",\"table\":\"\",\"kernel\":\"dev eth1\"}]\n");
+	fails("mirror --verify more", 2, "shunt: mirror --verify: did not expect 'more'\n");
+}
+
+static void no_difference_is_equal(void **state)
+{
+	prints("mirror --verify", "equal\n");
+	json_is("-j mirror --verify", "[]");
+}
+
 static void tables_are_filtered(void **state)
 {
 	prints("route default", "0.0.0.0/0 via 10.0.0.1 dev eth1\n");
@@ -663,6 +716,8 @@ int main(void)
 		WITH(options_may_follow_the_object, with_daemon),
 		WITH(tables_as_json_have_the_contracts_fields, with_daemon),
 		WITH(tables_as_text_read_like_ip, with_daemon),
+		WITH(differences_are_printed_and_fail, with_daemon),
+		WITH(no_difference_is_equal, with_strained_daemon),
 		WITH(tables_are_filtered, with_daemon),
 		WITH(usage_errors_list_what_there_is, with_daemon),
 		WITH(without_a_daemon_it_says_so, NULL),
