@@ -80,11 +80,11 @@ struct nl_link {
 
 /* VLANs first..last of a bridge's VLAN database, all alike. */
 struct nl_vlan {
+	uint32_t ifindex; /* of the port, or of the bridge itself */
 	uint16_t first, last;
 	bool pvid, untagged;
 	uint8_t state; /* BR_STATE_* */
 	bool answers;  /* as in nl_bridge_port */
-	bool tunnel;   /* mapped to a tunnel's key */
 };
 
 /* A multicast group on one port of a bridge. */
@@ -183,9 +183,9 @@ int decode_hook(const void *data, size_t size, struct nl_hook *out);
 int decode_generation(const void *data, size_t size, uint32_t *out);
 /* Count of IPsec policies of all directions (XFRM_MSG_NEWSPDINFO). */
 int decode_spdinfo(const void *data, size_t size, uint32_t *out);
-/* RTM_NEWVLAN, RTM_DELVLAN: whose, and each of its entries that is not about all ports. */
-int decode_vlans(const void *data, size_t size, uint32_t *ifindex,
-		 void (*fn)(const struct nl_vlan *vlan, void *arg), void *arg);
+/* RTM_NEWVLAN, RTM_DELVLAN: each entry that is not about all ports. */
+int decode_vlans(const void *data, size_t size, void (*fn)(const struct nl_vlan *vlan, void *arg),
+		 void *arg);
 /* RTM_NEWMDB, RTM_DELMDB, RTM_GETMDB (of a dump): groups and routers. */
 int decode_mdb(const void *data, size_t size,
 	       void (*group)(const struct nl_group *group, void *arg),

@@ -416,12 +416,12 @@ void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
 
 /* The VLAN database. ------------------------------------------------------------------------ */
 
-static bool decode_vlan_entry(const struct nlattr *nest, struct nl_vlan *out)
+static bool decode_vlan_entry(const struct nlattr *nest, uint32_t ifindex, struct nl_vlan *out)
 {
 	const struct nlattr *attr;
 	struct bridge_vlan_info info = {0};
 
-	*out = (struct nl_vlan){.state = BR_STATE_FORWARDING};
+	*out = (struct nl_vlan){.ifindex = ifindex, .state = BR_STATE_FORWARDING};
 	mnl_attr_for_each_nested(attr, nest)
 	{
 		switch (mnl_attr_get_type(attr)) {
@@ -433,9 +433,6 @@ static bool decode_vlan_entry(const struct nlattr *nest, struct nl_vlan *out)
 			break;
 		case BRIDGE_VLANDB_ENTRY_STATE:
 			out->state = attr_u8(attr);
-			break;
-		case BRIDGE_VLANDB_ENTRY_TUNNEL_INFO:
-			out->tunnel = true;
 			break;
 		case VLANDB_ENTRY_NEIGH_SUPPRESS:
 			out->answers = attr_u8(attr) != 0;
@@ -451,25 +448,23 @@ static bool decode_vlan_entry(const struct nlattr *nest, struct nl_vlan *out)
 	return out->first != 0 && out->first <= out->last && out->last < 4095;
 }
 
-int decode_vlans(const void *data, size_t size, uint32_t *ifindex,
-		 void (*fn)(const struct nl_vlan *vlan, void *arg), void *arg)
+int decode_vlans(const void *data, size_t size, void (*fn)(const struct nl_vlan *vlan, void *arg),
+		 void *arg)
 {
 	const struct nlattr *attr;
 	struct br_vlan_msg header;
 	struct nl_vlan vlan;
 
-	*ifindex = 0;
 	if (size < sizeof(header)) {
 		return -EBADMSG;
 	}
 	memcpy(&header, data, sizeof(header));
-	*ifindex = header.ifindex;
 	attr_each(attr, data, size, sizeof(header))
 	{
 		if (mnl_attr_get_type(attr) != BRIDGE_VLANDB_ENTRY) {
 			continue;
 		}
-		if (!decode_vlan_entry(attr, &vlan)) {
+		if (!decode_vlan_entry(attr, header.ifindex, &vlan)) {
 			return -EBADMSG;
 		}
 		fn(&vlan, arg);

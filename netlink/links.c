@@ -70,6 +70,7 @@ static void link_remove(struct mirror *mirror, struct link *link)
 {
 	size_t at = (size_t)(link - mirror->link);
 
+	free(link->vlans);
 	mirror->link_count--;
 	memmove(link, link + 1, (mirror->link_count - at) * sizeof(*link));
 	mirror->dirty = true;
@@ -402,6 +403,9 @@ void links_free(struct mirror *mirror)
 			mirror->local[i] = gone->next;
 			free(gone);
 		}
+	}
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		free(mirror->link[i].vlans);
 	}
 	free(mirror->link);
 }

@@ -73,6 +73,10 @@ void mirror_message(const struct nlmsghdr *message, void *arg)
 	case RTM_DELNETCONF:
 		links_conf(mirror, message);
 		break;
+	case RTM_NEWVLAN:
+	case RTM_DELVLAN:
+		vlans_message(mirror, message);
+		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		routes_message(mirror, message);
@@ -168,6 +172,10 @@ static int open_sockets(struct mirror *mirror)
 		}
 	}
 	error = error ? error : nlsock_open(&mirror->ask, NETLINK_ROUTE, ASK_SIZE);
+	if (error == 0) {
+		/* Since 5.6: without, bridges that filter VLANs are the kernel's. */
+		mirror->vlans_told = nlsock_join(mirror->listen, RTNLGRP_BRVLAN) == 0;
+	}
 	return error ? error : nlsock_open(&mirror->tell, NETLINK_ROUTE, 0);
 }
 

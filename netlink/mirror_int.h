@@ -6,7 +6,10 @@
  *   mirror.c   opens, reads, settles: START HERE
  *   sync.c     dumps: which, when, in slices, mark and sweep
  *   links.c    interfaces, netconf, local addresses
- *   routes.c   routes, rules, neighbours, bridge FDB
+ *   routes.c   routes, rules, neighbours
+ *   stations.c bridge FDB, and which of its stations steer passes
+ *   vlans.c    bridge VLAN database
+ *   groups.c   bridge multicast database, and who asks for reports
  *   judge.c    what may be fast, why not; builds the topo
  *   refresh.c  what the kernel is told: MACs learnt, entries in use
  *   verify.c   is it equal to the kernel?  compare.c: a kind of object at a time
@@ -22,6 +25,7 @@
 /* What is dumped; the order is that of a full resync: a kind may look at those before it. */
 enum sync_kind {
 	SYNC_LINK,
+	SYNC_VLAN,
 	SYNC_CONF4,
 	SYNC_CONF6,
 	SYNC_RULE4,
@@ -30,6 +34,7 @@ enum sync_kind {
 	SYNC_ADDR,
 	SYNC_NEIGH,
 	SYNC_FDB,
+	SYNC_MDB,
 	SYNC_ROUTE4,
 	SYNC_ROUTE6,
 	SYNC_KINDS,
@@ -40,11 +45,26 @@ enum sync_kind {
 #define SYNC_ALL (SYNC_BIT(SYNC_KINDS) - 1)
 #define SYNC_ROUTES (SYNC_BIT(SYNC_ROUTE4) | SYNC_BIT(SYNC_ROUTE6))
 
+/* A VLAN of a bridge member, or of the bridge itself: BR_STATE_*, and: */
+enum {
+	VLAN_THERE = 1u << 7,
+	VLAN_UNTAGGED = 1u << 6, /* leaves without tag */
+	VLAN_ANSWERS = 1u << 5,  /* ARP may be held back */
+	VLAN_SEEN = 1u << 4,     /* in the dump that is being read */
+	VLAN_STATE = 7u,
+};
+
+struct link_vlans {
+	uint16_t pvid;         /* 0 none */
+	uint8_t of[TOPO_VIDS]; /* VLAN_* */
+};
+
 /* An interface as last heard of. nl.ifindex is 0 while only its netconf is known. */
 struct link {
 	uint32_t ifindex;
 	uint32_t generation; /* of the link dump it was last seen in */
 	struct nl_link nl;
+	struct link_vlans *vlans; /* NULL none */
 	int forwarding4, rp_filter, ignore_linkdown;
 };
 
@@ -124,6 +144,7 @@ struct mirror {
 	bool forwarding6;
 	struct rule_view rules[IP_FAMILIES];
 	bool rules_known[IP_FAMILIES]; /* false: this kernel has no such family */
+	bool vlans_told;               /* this kernel notifies of VLANs */
 	struct local *local[LOCAL_BUCKETS];
 
 	unsigned slot_count;
@@ -196,6 +217,15 @@ void routes_rule(struct mirror *mirror, const struct nlmsghdr *message);
 /* The rule dump of a family has ended. */
 void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known);
 void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message);
+
+/* stations.c */
+void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool deleted);
+
+/* vlans.c */
+void vlans_message(struct mirror *mirror, const struct nlmsghdr *message);
+/* Around a dump. */
+void vlans_mark(struct mirror *mirror);
+void vlans_sweep(struct mirror *mirror);
 
 /* judge.c */
 void judge_publish(struct mirror *mirror);

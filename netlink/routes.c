@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Routes, policy rules, neighbours and the bridges' forwarding databases. */
+/* Routes, policy rules and neighbours. */
 #include "netlink/mirror_int.h"
 
 #include <errno.h>
@@ -154,40 +154,6 @@ void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known)
 
 /* Neighbours. ------------------------------------------------------------------------------- */
 
-static void fdb_entry(struct mirror *mirror, const struct nl_neigh *nl, bool deleted)
-{
-	const struct link *bridge = link_find(mirror, nl->master);
-	struct fdb_key key = {.bridge = nl->master, .mac = nl->mac};
-	enum fdb_state state = FDB_DYNAMIC;
-
-	/* Without a master it is the interface's own filter, not a bridge's. */
-	if (nl->master == 0 || !nl->has_mac) {
-		return;
-	}
-	if (nl->vlan != 0) {
-		/* A bridge that does not filter looks only at VLAN 0 (br_handle_frame_finish()). */
-		if (bridge == NULL || !bridge->nl.bridge.vlan_filtering) {
-			return;
-		}
-		key.vlan = nl->vlan;
-	}
-	if (deleted) {
-		fdb_delete(mirror->tables->fdb, &key);
-		return;
-	}
-	if (nl->state & NUD_PERMANENT) {
-		state = FDB_LOCAL;
-	} else if (nl->state & NUD_NOARP) {
-		state = FDB_STATIC;
-	}
-	if (fdb_set(mirror->tables->fdb, &key, nl->ifindex, (int16_t)link_slot(mirror, nl->ifindex),
-		    state) != 0) {
-		/* Rather unknown, which floods, than behind the wrong port. */
-		fdb_delete(mirror->tables->fdb, &key);
-		mirror_full(mirror, "MAC");
-	}
-}
-
 static void ip_neighbour(struct mirror *mirror, const struct nl_neigh *nl, bool deleted)
 {
 	struct neigh_key key = {.ifindex = nl->ifindex,
@@ -215,7 +181,7 @@ void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message)
 	    0) {
 		mirror->stats.malformed++;
 	} else if (nl.family == AF_BRIDGE) {
-		fdb_entry(mirror, &nl, deleted);
+		stations_entry(mirror, &nl, deleted);
 	} else if (nl.family == AF_INET || nl.family == AF_INET6) {
 		ip_neighbour(mirror, &nl, deleted);
 	}

@@ -12,6 +12,7 @@
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
 
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/netconf.h>
 #include <linux/rtnetlink.h>
@@ -78,6 +79,7 @@ static void make_request(enum sync_kind kind, struct nlreq *request)
 		uint8_t header_size;
 	} requests[SYNC_KINDS] = {
 		[SYNC_LINK] = {RTM_GETLINK, AF_UNSPEC, sizeof(struct ifinfomsg)},
+		[SYNC_VLAN] = {RTM_GETVLAN, AF_BRIDGE, sizeof(struct br_vlan_msg)},
 		[SYNC_CONF4] = {RTM_GETNETCONF, AF_INET, sizeof(struct netconfmsg)},
 		[SYNC_CONF6] = {RTM_GETNETCONF, AF_INET6, sizeof(struct netconfmsg)},
 		[SYNC_RULE4] = {RTM_GETRULE, AF_INET, sizeof(struct rtmsg)},
@@ -85,6 +87,7 @@ static void make_request(enum sync_kind kind, struct nlreq *request)
 		[SYNC_ADDR] = {RTM_GETADDR, AF_UNSPEC, sizeof(struct ifaddrmsg)},
 		[SYNC_NEIGH] = {RTM_GETNEIGH, AF_UNSPEC, sizeof(struct ndmsg)},
 		[SYNC_FDB] = {RTM_GETNEIGH, AF_BRIDGE, sizeof(struct ndmsg)},
+		[SYNC_MDB] = {RTM_GETMDB, AF_BRIDGE, sizeof(struct br_port_msg)},
 		[SYNC_ROUTE4] = {RTM_GETROUTE, AF_INET, sizeof(struct rtmsg)},
 		[SYNC_ROUTE6] = {RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg)},
 	};
@@ -102,6 +105,9 @@ static void mark(struct mirror *mirror, enum sync_kind kind)
 	mirror->sync.generation++;
 	memset(&mirror->sync.rules, 0, sizeof(mirror->sync.rules));
 	switch (kind) {
+	case SYNC_VLAN:
+		vlans_mark(mirror);
+		break;
 	case SYNC_NEIGH:
 		neigh_resync_begin(mirror->tables->neigh);
 		break;
@@ -128,6 +134,9 @@ static bool sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 	switch (kind) {
 	case SYNC_LINK:
 		links_sweep(mirror);
+		break;
+	case SYNC_VLAN:
+		vlans_sweep(mirror);
 		break;
 	case SYNC_RULE4:
 	case SYNC_RULE6:

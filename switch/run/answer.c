@@ -125,8 +125,11 @@ static int answer_neigh(FILE *out, const char *args, char error[128], void *arg)
 
 static void print_fdb(const struct fdb_entry *entry, void *arg)
 {
-	static const char *const states[] = {
-		[FDB_DYNAMIC] = "dynamic", [FDB_STATIC] = "static", [FDB_LOCAL] = "local"};
+	static const char *const states[] = {[FDB_DYNAMIC] = "dynamic",
+					     [FDB_STATIC] = "static",
+					     [FDB_LOCAL] = "local",
+					     [FDB_STICKY] = "static",
+					     [FDB_LOCKED] = "dynamic"};
 	const struct listing *list = arg;
 
 	fprintf(list->out,

@@ -17,7 +17,13 @@
 
 #include "table/addr.h"
 
-enum fdb_state { FDB_DYNAMIC, FDB_STATIC, FDB_LOCAL };
+enum fdb_state {
+	FDB_DYNAMIC,
+	FDB_STATIC,
+	FDB_LOCAL,
+	FDB_STICKY, /* stays where it is, whatever port frames from it come in by */
+	FDB_LOCKED, /* seen on a locked port, which does not let it in: only a destination */
+};
 
 struct fdb_key {
 	uint32_t bridge; /* ifindex of the bridge */

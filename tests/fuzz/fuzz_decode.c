@@ -106,7 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		decode_spdinfo(copy, size, &out.word);
 		break;
 	case 11:
-		decode_vlans(copy, size, &out.word, on_vlan, NULL);
+		decode_vlans(copy, size, on_vlan, NULL);
 		break;
 	case 12:
 		out.word = 0;

@@ -303,7 +303,6 @@ static void macvlan_says_its_mode(void **state)
 
 static struct nl_vlan vlans[4];
 static unsigned vlan_count;
-static uint32_t vlans_of;
 
 static void on_vlan(const struct nl_vlan *vlan, void *arg)
 {
@@ -314,7 +313,7 @@ static void on_vlan(const struct nl_vlan *vlan, void *arg)
 static int decode_them(const void *data, size_t size)
 {
 	vlan_count = 0;
-	return decode_vlans(data, size, &vlans_of, on_vlan, NULL);
+	return decode_vlans(data, size, on_vlan, NULL);
 }
 
 static void put_vlan(uint16_t vid, uint16_t last, uint16_t flags, uint8_t state, uint8_t suppress)
@@ -350,14 +349,14 @@ static void vlans_have_ranges_flags_and_states(void **state)
 	mnl_attr_nest_end(message, mnl_attr_nest_start(message, BRIDGE_VLANDB_ENTRY_TUNNEL_INFO));
 	mnl_attr_nest_end(message, tunnel);
 	cut(decode_them);
-	assert_int_equal(vlans_of, 9);
+	assert_int_equal(vlans[0].ifindex, 9);
 	assert_int_equal(vlan_count, 3);
 	assert_true(vlans[0].first == 1 && vlans[0].last == 1);
-	assert_true(vlans[0].pvid && vlans[0].untagged && !vlans[0].answers && !vlans[0].tunnel);
+	assert_true(vlans[0].pvid && vlans[0].untagged && !vlans[0].answers);
 	assert_true(vlans[1].first == 10 && vlans[1].last == 4094 && vlans[1].answers);
 	assert_true(!vlans[1].pvid && !vlans[1].untagged);
 	assert_int_equal(vlans[1].state, BR_STATE_LEARNING);
-	assert_true(vlans[2].first == 7 && vlans[2].tunnel);
+	assert_true(vlans[2].first == 7 && vlans[2].last == 7);
 	assert_int_equal(vlans[2].state, BR_STATE_FORWARDING);
 }
 
