@@ -383,7 +383,8 @@ static void describe_route(const struct mirror *mirror, const struct rib_route *
 {
 	static const char *const actions[] = {[NEXTHOP_KERNEL] = "kernel",
 					      [NEXTHOP_FORWARD] = "forward",
-					      [NEXTHOP_LOCAL] = "local"};
+					      [NEXTHOP_LOCAL] = "local",
+					      [NEXTHOP_THROW] = "throw"};
 
 	text[0] = '\0';
 	add(text, size, "type %u %s", route->type, actions[route->action]);
@@ -416,8 +417,7 @@ static void route_one(const struct rib_route *route, void *arg)
 		return;
 	}
 	ADD_IP(object, key->family, &key->prefix);
-	ADD(object, "/%u table %s metric %u", key->len, key->table == RIB_MAIN ? "main" : "local",
-	    key->metric);
+	ADD(object, "/%u table %u metric %u", key->len, key->table, key->metric);
 	if (key->tos != 0) {
 		ADD(object, " tos %u", key->tos);
 	}

@@ -347,7 +347,7 @@ int decode_route(const void *data, size_t size, struct nl_route *out)
 		out->hop_flags[0] = (uint8_t)header.rtm_flags; /* RTNH_F_* of a single hop */
 	}
 	mask_prefix(&out->route.key.prefix, header.rtm_dst_len);
-	out->route.key.table = out->table == RT_TABLE_LOCAL ? RIB_LOCAL : RIB_MAIN;
+	out->route.key.table = out->table != RT_TABLE_UNSPEC ? out->table : RIB_MAIN;
 	out->route.action = known ? route_action(out) : NEXTHOP_KERNEL;
 	return 0;
 }

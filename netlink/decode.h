@@ -128,7 +128,7 @@ struct nl_neigh {
 struct nl_route {
 	struct rib_route route;              /* action decided; hops as the message had them */
 	uint8_t hop_flags[NEXTHOP_HOPS_MAX]; /* RTNH_F_* */
-	uint32_t table;      /* RT_TABLE_*; route.key.table is valid for two of them */
+	uint32_t table;      /* RT_TABLE_* */
 	uint32_t nexthop_id; /* 0 none */
 	uint8_t protocol;    /* RTPROT_* */
 	bool cloned, source_specific;

@@ -86,7 +86,7 @@ void routes_message(struct mirror *mirror, const struct nlmsghdr *message)
 		mirror->stats.malformed++;
 		return;
 	}
-	if (nl->cloned || (nl->table != RT_TABLE_MAIN && nl->table != RT_TABLE_LOCAL)) {
+	if (nl->cloned) {
 		return;
 	}
 	if (nl->source_specific) {

@@ -37,6 +37,18 @@ static void print_dev(FILE *out, const struct topo *topo, uint32_t ifindex)
 	control_json_string(out, dev_name(topo, ifindex));
 }
 
+/* A name where every system has the same, else the number. */
+static void print_table(FILE *out, uint32_t table)
+{
+	static const char *const names[] = {"default", "main", "local"};
+
+	if (table >= RIB_DEFAULT && table <= RIB_LOCAL) {
+		fprintf(out, "\"%s\"", names[table - RIB_DEFAULT]);
+	} else {
+		fprintf(out, "%u", table);
+	}
+}
+
 /* Destinations are written as iproute2 does: "default", and no length for a host. */
 static void print_route(const struct rib_route *route, void *arg)
 {
@@ -53,9 +65,9 @@ static void print_route(const struct rib_route *route, void *arg)
 			fprintf(out, "/%u", key->len);
 		}
 	}
-	fprintf(out, "\",\"family\":\"%s\",\"table\":\"%s\",\"metric\":%u,\"nexthops\":[",
-		key->family == IP_V4 ? "inet" : "inet6", key->table == RIB_MAIN ? "main" : "local",
-		key->metric);
+	fprintf(out, "\",\"family\":\"%s\",\"table\":", key->family == IP_V4 ? "inet" : "inet6");
+	print_table(out, key->table);
+	fprintf(out, ",\"metric\":%u,\"nexthops\":[", key->metric);
 	for (unsigned i = 0; i < route->count; i++) {
 		const struct hop *hop = &route->hop[i];
 

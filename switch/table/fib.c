@@ -16,6 +16,7 @@
 #define NODE_BYTES (NODE_SIZE * sizeof(uint32_t))
 #define DEPTH_MAX ((128u - ROOT_BITS) / NODE_BITS) /* nodes below the root on one path */
 #define VALUE_BITS 22u
+#define CLOSED_LEN 0x1ffu /* no prefix is as long: none suppresses it */
 
 /* A list of nodes through `meta`. Node 0 is the root's: no node. */
 struct list {
@@ -343,7 +344,7 @@ int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsi
 
 /* The whole. -------------------------------------------------------------------------------- */
 
-int fib_create(struct fib **out, enum ip_family family)
+static int create(struct fib **out, enum ip_family family, size_t step)
 {
 	struct trie *trie = calloc(1, sizeof(*trie));
 	int err = -ENOMEM;
@@ -357,7 +358,7 @@ int fib_create(struct fib **out, enum ip_family family)
 	if (!trie->closed) {
 		goto free_trie;
 	}
-	err = arena_create(&trie->arena, NODES_MAX * NODE_BYTES, ARENA_HUGE);
+	err = arena_create(&trie->arena, NODES_MAX * NODE_BYTES, step);
 	if (err) {
 		goto free_closed;
 	}
@@ -383,6 +384,16 @@ free_trie:
 	return err;
 }
 
+int fib_create(struct fib **out, enum ip_family family)
+{
+	return create(out, family, ARENA_HUGE);
+}
+
+int fib_create_small(struct fib **out, enum ip_family family)
+{
+	return create(out, family, ROOT_SIZE * sizeof(uint32_t));
+}
+
 void fib_destroy(struct fib *fib)
 {
 	struct trie *trie;
@@ -404,7 +415,7 @@ void fib_close(struct fib *fib, uint32_t value)
 
 	/* A root of leaves: no reader goes on from here into a node. */
 	for (uint32_t i = 0; i < ROOT_SIZE; i++) {
-		word_store(&trie->closed[i], leaf(0, value));
+		word_store(&trie->closed[i], leaf(CLOSED_LEN, value));
 	}
 	__atomic_store_n(&fib->words, trie->closed, __ATOMIC_RELEASE);
 	changed(fib);

@@ -34,6 +34,8 @@ struct fib {
 #define FIB_CHILD (1u << 31) /* otherwise a leaf: prefix length << 22 | value */
 
 int fib_create(struct fib **out, enum ip_family family);
+/* The same for one that is not expected to grow large: without huge pages. */
+int fib_create_small(struct fib **out, enum ip_family family);
 void fib_destroy(struct fib *fib);
 /* Insert or replace prefix/len -> value. Host bits of `prefix` are ignored. */
 int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint32_t value);
@@ -48,8 +50,14 @@ void fib_open(struct fib *fib);
 /* Bytes of memory held by nodes. */
 size_t fib_memory(const struct fib *fib);
 
-/* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */
-static inline uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be)
+/* Of an entry. A closed fib's are longer than any prefix. */
+static inline unsigned fib_entry_len(uint32_t entry)
+{
+	return entry >> 22;
+}
+
+/* Reader: what fib_lookup() finds, with the length of the prefix that wrote it. */
+static inline uint32_t fib_lookup_entry(const struct fib *fib, const uint8_t *addr_be)
 {
 	/* acquire: pairs with the release that published a node, whose entries were written
 	 * before */
@@ -63,7 +71,13 @@ static inline uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be)
 		word = __atomic_load_n(&words[(uint32_t)(word << 8) | *addr_be++],
 				       __ATOMIC_ACQUIRE);
 	}
-	return word & FIB_VALUE_MAX;
+	return word;
+}
+
+/* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */
+static inline uint32_t fib_lookup(const struct fib *fib, const uint8_t *addr_be)
+{
+	return fib_lookup_entry(fib, addr_be) & FIB_VALUE_MAX;
 }
 
 #endif

@@ -57,9 +57,10 @@ static void set_doubt(struct rib *rib, struct route *route, bool doubt)
 static uint32_t content_of(const struct rib *rib, const struct rib_route *route)
 {
 	uint64_t value = hash_mix(rib->seed[0] ^ route->type ^ (uint64_t)route->action << 32,
-				  rib->seed[1] ^ route->origin);
+				  rib->seed[1] ^ route->origin ^ (uint64_t)route->object << 32);
 
-	for (unsigned i = 0; i < route->count; i++) {
+	/* What an object leads to is not the route's: it may be told with it or not. */
+	for (unsigned i = 0; !route->object && i < route->count; i++) {
 		uint64_t w[3];
 
 		memcpy(w, &route->hop[i], sizeof(w));
@@ -69,7 +70,7 @@ static uint32_t content_of(const struct rib *rib, const struct rib_route *route)
 	return (uint32_t)value;
 }
 
-static void route_remove(struct rib *rib, uint32_t at)
+void rib_remove(struct rib *rib, uint32_t at)
 {
 	struct route *route = &rib->route[at];
 	struct prefix prefix = prefix_of(route);
@@ -83,7 +84,8 @@ static void route_remove(struct rib *rib, uint32_t at)
 	rib_set_absent(rib, route, false);
 	rib->over -= route->over;
 	rib->count[route->family]--;
-	rib->of_len[route->family][route->table][route->len]--;
+	rib->prefsrcs[route->family] -= route->prefsrc;
+	rib->table[route->table]->of_len[route->family][route->len]--;
 	rib_apply(rib, &prefix);
 	/* Last: the fib does not lead to it any more. */
 	nexthops_put(rib->nexthops, route->nexthop);
@@ -95,7 +97,18 @@ static void route_remove(struct rib *rib, uint32_t at)
 /* The route's hops as a nexthop index with a reference; what cannot be stored is the kernel's. */
 static uint32_t hops_get(struct rib *rib, const struct rib_route *route, int *err)
 {
-	int index = nexthops_get(rib->nexthops, route->action, route->hop, route->count);
+	const struct nexthop_spec spec = {.action = route->action,
+					  .family = route->key.family,
+					  .count = route->count,
+					  .mtu = route->mtu,
+					  .hops = route->hop};
+	int index;
+
+	if (route->object && route->action == NEXTHOP_FORWARD) {
+		index = nexthops_object(rib->nexthops, route->object);
+	} else {
+		index = nexthops_get(rib->nexthops, &spec);
+	}
 
 	if (index > 0) {
 		return (uint32_t)index;
@@ -143,8 +156,9 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 				.tos = from->key.tos,
 				.type = from->type & 0xf,
 				.family = prefix->family & 1,
-				.table = prefix->table & 1,
+				.table = prefix->table & 0x1ff,
 				.used = 1,
+				.prefsrc = from->prefsrc,
 				.round = rib->round[prefix->family] % RIB_ROUNDS,
 				.over = is_full(rib)};
 	if (route->over) {
@@ -154,7 +168,8 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 	*head = at;
 	rib->over += route->over;
 	rib->count[route->family]++;
-	rib->of_len[route->family][route->table][route->len]++;
+	rib->prefsrcs[route->family] += route->prefsrc;
+	rib->table[prefix->table]->of_len[route->family][route->len]++;
 	applied = rib_apply(rib, prefix);
 	return applied ? applied : err;
 }
@@ -172,6 +187,8 @@ static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t a
 	same = route->nexthop == old && !route->doubt && !route->absent && over == route->over;
 	route->content = content_of(rib, from);
 	route->type = from->type & 0xf;
+	rib->prefsrcs[route->family] += (size_t)from->prefsrc - route->prefsrc;
+	route->prefsrc = from->prefsrc;
 	route->round = rib->round[route->family] % RIB_ROUNDS;
 	route->twin = 0;
 	rib->over -= route->over && !over;
@@ -188,10 +205,10 @@ static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t a
 static void route_load(const struct rib *rib, uint32_t at, struct rib_route *out)
 {
 	const struct route *route = &rib->route[at];
-	const struct nexthop *set = nexthops_at(rib->nexthops, route->nexthop);
+	const struct nexthop *set = nexthops_full(rib->nexthops, route->nexthop);
 
 	out->key = (struct rib_key){.family = route->family,
-				    .table = route->table,
+				    .table = rib->table[route->table]->id,
 				    .len = route->len,
 				    .tos = route->tos,
 				    .metric = route->metric,
@@ -200,6 +217,9 @@ static void route_load(const struct rib *rib, uint32_t at, struct rib_route *out
 	out->action = set->action;
 	out->count = set->count;
 	out->origin = 0;
+	out->object = 0;
+	out->mtu = set->mtu;
+	out->prefsrc = route->prefsrc;
 	memcpy(out->hop, set->hop, set->count * sizeof(set->hop[0]));
 }
 
@@ -279,7 +299,9 @@ static uint32_t forwarding(const struct rib *rib, const struct prefix *prefix,
 	uint32_t at = *rib_chain(rib, prefix);
 
 	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
-		if (nexthops_at(rib->nexthops, rib->route[at].nexthop)->count) {
+		const struct nexthop *set = nexthops_full(rib->nexthops, rib->route[at].nexthop);
+
+		if (set->count && !set->object) {
 			return at;
 		}
 	}
@@ -319,9 +341,9 @@ static uint32_t of_hops(const struct rib *rib, const struct prefix *prefix,
 	uint32_t at = *rib_chain(rib, prefix);
 
 	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
-		const struct nexthop *set = nexthops_at(rib->nexthops, rib->route[at].nexthop);
+		const struct nexthop *set = nexthops_full(rib->nexthops, rib->route[at].nexthop);
 
-		for (unsigned i = 0; i < route->count; i++) {
+		for (unsigned i = 0; !set->object && i < route->count; i++) {
 			if (hop_index(set->hop, set->count, &route->hop[i]) >= 0) {
 				return at;
 			}
@@ -353,7 +375,7 @@ static int unmerge(struct rib *rib, const struct prefix *prefix, const struct ri
 		}
 	}
 	if (rest.count == 0) {
-		route_remove(rib, at);
+		rib_remove(rib, at);
 		return 0;
 	}
 	round = rib->route[at].round;
@@ -389,15 +411,15 @@ int rib_create(struct rib **out, size_t limit)
 	if (err) {
 		goto fail;
 	}
-	index = nexthops_get(rib->nexthops, NEXTHOP_KERNEL, NULL, 0);
+	index = nexthops_get(rib->nexthops, &(struct nexthop_spec){.action = NEXTHOP_KERNEL});
 	if (index < 0) {
 		err = index;
 		goto fail;
 	}
 	rib->kernel = (uint32_t)index;
-	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
-		err = fib_create(&rib->fib[i / RIB_TABLES][i % RIB_TABLES],
-				 (enum ip_family)(i / RIB_TABLES));
+	for (unsigned family = IP_V4; family < IP_FAMILIES; family++) {
+		err = rib_table_make(rib, RIB_LOCAL, family);
+		err = err ? err : rib_table_make(rib, RIB_MAIN, family);
 		if (err) {
 			goto fail;
 		}
@@ -414,9 +436,7 @@ void rib_destroy(struct rib *rib)
 	if (!rib) {
 		return;
 	}
-	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
-		fib_destroy(rib->fib[i / RIB_TABLES][i % RIB_TABLES]);
-	}
+	rib_tables_destroy(rib);
 	nexthops_destroy(rib->nexthops);
 	free(rib->route);
 	free(rib->head);
@@ -425,10 +445,10 @@ void rib_destroy(struct rib *rib)
 
 static bool is_sane(const struct rib_route *route)
 {
-	return route->key.family < IP_FAMILIES && route->key.table < RIB_TABLES &&
+	return route->key.family < IP_FAMILIES && route->key.table != 0 &&
 	       route->key.len <= ip_bits((enum ip_family)route->key.family) &&
-	       route->action <= NEXTHOP_LOCAL && route->count <= NEXTHOP_HOPS_MAX &&
-	       (route->action != NEXTHOP_FORWARD || route->count > 0);
+	       route->action <= NEXTHOP_THROW && route->count <= NEXTHOP_HOPS_MAX &&
+	       (route->action != NEXTHOP_FORWARD || route->count > 0 || route->object);
 }
 
 static int set_merge(struct rib *rib, const struct prefix *prefix, const struct rib_route *route)
@@ -469,11 +489,16 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how)
 {
 	struct prefix prefix;
 	uint32_t at, count;
+	int err;
 
 	if (!is_sane(route)) {
 		return -EINVAL;
 	}
-	prefix = rib_prefix(&route->key);
+	err = rib_table_make(rib, route->key.table, route->key.family);
+	if (err) {
+		return err;
+	}
+	prefix = rib_prefix(rib, &route->key);
 	if (how == RIB_MERGE && route->action == NEXTHOP_FORWARD) {
 		return set_merge(rib, &prefix, route);
 	}
@@ -488,6 +513,13 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how)
 	return set_beside(rib, &prefix, route);
 }
 
+void rib_doubt(struct rib *rib, const struct rib_key *key)
+{
+	struct prefix prefix = rib_prefix(rib, key);
+
+	doubt_key(rib, &prefix, key);
+}
+
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 {
 	struct prefix prefix;
@@ -496,21 +528,22 @@ int rib_delete(struct rib *rib, const struct rib_route *route, bool merged)
 	if (!is_sane(route)) {
 		return -ENOENT;
 	}
-	prefix = rib_prefix(&route->key);
+	prefix = rib_prefix(rib, &route->key);
 	count = count_key(rib, &prefix, &route->key, &first);
 	if (count == 0) {
 		return -ENOENT;
 	}
-	if (merged && route->action == NEXTHOP_FORWARD && forwarding(rib, &prefix, &route->key)) {
+	if (merged && route->action == NEXTHOP_FORWARD && !route->object &&
+	    forwarding(rib, &prefix, &route->key)) {
 		return unmerge(rib, &prefix, route);
 	}
 	if (count == 1 && !rib->route[first].twin && !rib->route[first].doubt) {
-		route_remove(rib, first);
+		rib_remove(rib, first);
 		return 0;
 	}
 	at = of_content(rib, &prefix, route);
 	if (at && count > 1 && !rib->route[at].twin && !rib->route[at].doubt) {
-		route_remove(rib, at);
+		rib_remove(rib, at);
 		if (route->origin) {
 			return 0;
 		}
@@ -536,6 +569,7 @@ void rib_resync_begin(struct rib *rib, enum ip_family family)
 	}
 	rib->round[family] = (uint8_t)((last + 1) % RIB_ROUNDS);
 	rib->lost[family] = false;
+	rib->table_lost[family] = false;
 }
 
 /* Where there was no room before there may be now. */
@@ -554,10 +588,7 @@ static void settle(struct rib *rib, enum ip_family family)
 		}
 	}
 	if (rib->closed[family] && !rib->lost[family] && !rib->absents[family]) {
-		for (unsigned table = 0; table < RIB_TABLES; table++) {
-			fib_open(rib->fib[family][table]);
-		}
-		rib->closed[family] = false;
+		rib_tables_open(rib, family);
 	}
 }
 
@@ -573,7 +604,7 @@ bool rib_resync_sweep(struct rib *rib, enum ip_family family, size_t *cursor, si
 		const struct route *route = &rib->route[at];
 
 		if (route->used && route->family == family && !is_marked(rib, route)) {
-			route_remove(rib, at);
+			rib_remove(rib, at);
 			done += VISITS;
 		}
 	}
@@ -617,7 +648,7 @@ void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *a
 
 bool rib_has(const struct rib *rib, const struct rib_route *route)
 {
-	struct prefix prefix = rib_prefix(&route->key);
+	struct prefix prefix = rib_prefix(rib, &route->key);
 	uint32_t at = *rib_chain(rib, &prefix);
 	struct rib_route have;
 
@@ -634,47 +665,14 @@ bool rib_has(const struct rib *rib, const struct rib_route *route)
 
 bool rib_agrees(const struct rib *rib, const struct rib_key *key)
 {
-	const struct fib *fib = rib->fib[key->family][key->table];
-	uint32_t value = fib_lookup(fib, key->prefix.b);
+	const struct fib *fib = rib_fib(rib, (enum ip_family)key->family, key->table);
+	uint32_t value = fib ? fib_lookup(fib, key->prefix.b) : 0;
 
+	if (!fib) {
+		return true;
+	}
 	if (rib->closed[key->family]) {
 		return value == rib->kernel;
 	}
 	return value == rib_longest(rib, key);
-}
-
-size_t rib_memory(const struct rib *rib)
-{
-	size_t size = sizeof(*rib) + rib->room * sizeof(*rib->route) +
-		      ((size_t)rib->mask + 1) * sizeof(*rib->head) + nexthops_memory(rib->nexthops);
-
-	for (unsigned i = 0; i < IP_FAMILIES * RIB_TABLES; i++) {
-		size += fib_memory(rib->fib[i / RIB_TABLES][i % RIB_TABLES]);
-	}
-	return size;
-}
-
-size_t rib_doubts(const struct rib *rib, enum ip_family family)
-{
-	return rib->doubts[family];
-}
-
-bool rib_limited(const struct rib *rib, enum ip_family family)
-{
-	return rib->over || rib->closed[family];
-}
-
-bool rib_closed(const struct rib *rib, enum ip_family family)
-{
-	return rib->closed[family];
-}
-
-const struct fib *rib_fib(const struct rib *rib, enum ip_family family, enum rib_table table)
-{
-	return rib->fib[family][table];
-}
-
-const struct nexthops *rib_nexthops(const struct rib *rib)
-{
-	return rib->nexthops;
 }

@@ -13,7 +13,10 @@
  *          When not even that can be stored (a quarter over the limit, no memory, no fib node) the
  *          fib is closed: every address of that family and table is the kernel's until a resync
  *          found room for all.  rib_closed() tells.
- * Refuses: a malformed route (-EINVAL).  The decoder has left out tables other than main and local.
+ *          Tables come with their first route and stay.  Routes of one over RIB_TABLES_MAX are not
+ *          kept (-ENOSPC): rib_table_unknown() is then true of it, and who would look there is to
+ *          leave it to the kernel.
+ * Refuses: a malformed route (-EINVAL).
  *
  * Sure, or kernel: what the kernel's choice among a prefix's routes depends on and we cannot see
  * makes the prefix NEXTHOP_KERNEL:
@@ -30,13 +33,15 @@
 #include "table/fib.h"
 #include "table/nexthop.h"
 
-enum rib_table { RIB_LOCAL, RIB_MAIN, RIB_TABLES };
+/* Of any number; these are as in linux/rtnetlink.h. */
+enum rib_table { RIB_DEFAULT = 253, RIB_MAIN = 254, RIB_LOCAL = 255 };
+#define RIB_TABLES_MAX 256u
 
 struct rib_key {
 	uint8_t family; /* enum ip_family */
-	uint8_t table;  /* enum rib_table */
 	uint8_t len;
 	uint8_t tos;
+	uint32_t table; /* the kernel's number of it, not 0 */
 	uint32_t metric;
 	struct ip_addr prefix; /* host bits zero */
 };
@@ -51,6 +56,10 @@ struct rib_route {
 	 * content is the same route told twice.  0, not known: it may be a twin, and deleting one
 	 * of them leaves the prefix in doubt. */
 	uint32_t origin;
+	uint32_t
+		object; /* id of the next-hop object it leads to, which says what `hop` would; 0 none */
+	uint32_t mtu; /* bytes; 0 none */
+	bool prefsrc; /* goes without a word with its preferred source address */
 	struct hop hop[NEXTHOP_HOPS_MAX];
 };
 
@@ -71,6 +80,8 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how);
 /* Remove by key. With count > 0 and `merge` only those hops are taken out (IPv6), and the route
  * goes with its last. 0 or -ENOENT. */
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merge);
+/* What the key's routes are now only a resync tells. */
+void rib_doubt(struct rib *rib, const struct rib_key *key);
 /* Mark and sweep; begin again when a dump was interrupted and is asked anew.  The sweep goes in parts:
  * from `*cursor` on (0 at first), as much work as removing `budget` routes.  True: there is more. */
 void rib_resync_begin(struct rib *rib, enum ip_family family);
@@ -95,8 +106,30 @@ bool rib_limited(const struct rib *rib, enum ip_family family);
 /* The family's fibs, or one of them, are closed: everything goes to the kernel. */
 bool rib_closed(const struct rib *rib, enum ip_family family);
 
+/* A table that rib_fib() has nothing of may have routes all the same. */
+bool rib_table_unknown(const struct rib *rib, enum ip_family family, uint32_t table);
+/* How many tables there are: who kept pointers to fibs looks again when it grows. */
+unsigned rib_table_count(const struct rib *rib);
+
+/* Next-hop objects: `spec` is what routes that name the object lead to. 0 or -errno (it is the
+ * kernel's then). */
+int rib_object_set(struct rib *rib, uint32_t id, const struct nexthop_spec *spec);
+/* The object is gone, and routes that name it with it, as the kernel takes them away. */
+void rib_object_delete(struct rib *rib, uint32_t id);
+/* The family's hops by the device are not used any more, or again. */
+void rib_device(struct rib *rib, enum ip_family family, uint32_t ifindex, bool dead);
+/* The device went down (or away): so did the routes whose every hop was by such a device
+ * (fib_sync_down_dev(), fib6_ifdown()).  True: others have hops by it still. */
+bool rib_device_flush(struct rib *rib, uint32_t ifindex,
+		      bool (*is_down)(uint32_t ifindex, void *arg), void *arg);
+/* Routes that go with their preferred source without a word. */
+size_t rib_prefsrcs(const struct rib *rib, enum ip_family family);
+
 /* Reader. */
-const struct fib *rib_fib(const struct rib *rib, enum ip_family family, enum rib_table table);
+/* NULL: no route ever was in it. Stays valid. */
+const struct fib *rib_fib(const struct rib *rib, enum ip_family family, uint32_t table);
+/* Another number after any change that a look-up could see. */
+uint64_t rib_version(const struct rib *rib);
 const struct nexthops *rib_nexthops(const struct rib *rib);
 
 #endif

@@ -22,9 +22,10 @@ static struct prefix prefix_cut(const struct prefix *from, unsigned len)
 	return prefix;
 }
 
-struct prefix rib_prefix(const struct rib_key *key)
+struct prefix rib_prefix(const struct rib *rib, const struct rib_key *key)
 {
-	struct prefix prefix = {key->prefix, key->family, key->table, key->len};
+	struct prefix prefix = {key->prefix, key->family, rib_table_find(rib, key->table),
+				key->len};
 
 	return prefix_cut(&prefix, key->len);
 }
@@ -87,14 +88,15 @@ void rib_set_absent(struct rib *rib, struct route *route, bool absent)
 /* Where this route leads as far as we may follow it. */
 static uint32_t route_value(const struct rib *rib, const struct route *route)
 {
-	const struct nexthop *set = nexthops_at(rib->nexthops, route->nexthop);
+	const struct nexthop *set = nexthops_full(rib->nexthops, route->nexthop);
 
 	if (route->over) {
 		return rib->kernel;
 	}
 	/* rt6_qualify_for_ecmp(): without a gateway they are no siblings, and the kernel picks by
 	 * find_rr_leaf(). */
-	for (unsigned i = 0; route->family == IP_V6 && set->count > 1 && i < set->count; i++) {
+	for (unsigned i = 0;
+	     route->family == IP_V6 && !set->object && set->count > 1 && i < set->count; i++) {
 		if (!set->hop[i].has_via) {
 			return rib->kernel;
 		}
@@ -126,7 +128,7 @@ uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix)
 /* The longest shorter prefix that has a route, and its value; value 0: none. */
 static uint32_t cover(const struct rib *rib, const struct prefix *prefix, unsigned *len)
 {
-	const uint32_t *of_len = rib->of_len[prefix->family][prefix->table];
+	const uint32_t *of_len = rib->table[prefix->table]->of_len[prefix->family];
 
 	for (unsigned shorter = prefix->len; shorter--;) {
 		if (of_len[shorter]) {
@@ -145,26 +147,18 @@ static uint32_t cover(const struct rib *rib, const struct prefix *prefix, unsign
 
 uint32_t rib_longest(const struct rib *rib, const struct rib_key *key)
 {
-	const struct prefix host = {key->prefix, key->family, key->table,
+	const struct prefix host = {key->prefix, key->family, rib_table_find(rib, key->table),
 				    ip_bits((enum ip_family)key->family) + 1};
 	unsigned len;
 
 	return cover(rib, &host, &len);
 }
 
-void rib_close(struct rib *rib, unsigned family)
-{
-	for (unsigned table = 0; table < RIB_TABLES; table++) {
-		fib_close(rib->fib[family][table], rib->kernel);
-	}
-	rib->closed[family] = true;
-}
-
 /* Write the choice for a prefix to the fib.  When there is no room, close it: else a shorter route
  * would catch what belongs here. */
 int rib_apply(struct rib *rib, const struct prefix *prefix)
 {
-	struct fib *fib = rib->fib[prefix->family][prefix->table];
+	struct fib *fib = rib->table[prefix->table]->fib[prefix->family];
 	uint32_t value = rib_choose(rib, prefix), at = *rib_chain(rib, prefix);
 	int err;
 
@@ -172,9 +166,12 @@ int rib_apply(struct rib *rib, const struct prefix *prefix)
 		unsigned len;
 
 		value = cover(rib, prefix, &len);
-		return fib_delete(fib, &prefix->addr, prefix->len, len, value);
+		err = fib_delete(fib, &prefix->addr, prefix->len, len, value);
+		rib_changed(rib);
+		return err;
 	}
 	err = fib_insert(fib, &prefix->addr, prefix->len, value);
+	rib_changed(rib);
 	for (; (at = rib_candidate(rib, prefix, at)); at = rib->route[at].next) {
 		rib_set_absent(rib, &rib->route[at], err != 0);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rib_private: what rib.c (routes come and go) and rib_prefix.c (what a prefix's routes amount to)
- * share.
+ * rib_private: what rib.c (routes come and go), rib_prefix.c (what a prefix's routes amount to) and
+ * rib_tables.c (the routing tables, and what concerns all routes) share.
  */
 #ifndef SHUNT_TABLE_RIB_PRIVATE_H
 #define SHUNT_TABLE_RIB_PRIVATE_H
@@ -19,13 +19,21 @@ struct route {
 	uint32_t nexthop; /* a reference is held */
 	uint32_t next;    /* in its hash chain, or on the free list */
 	uint32_t content; /* digest of type, origin, action and hops: tells routes of a key apart */
-	unsigned len : 8, tos : 8, type : 4, family : 1, table : 1;
+	unsigned len : 8, tos : 8, type : 4, family : 1,
+		table : 9; /* table: its index in the rib */
 	unsigned used : 1;
-	unsigned round : 3; /* of the resync it was last set in or since */
-	unsigned doubt : 1;  /* may not be in the kernel, or not as it is here */
-	unsigned twin : 1;   /* may stand for several of the kernel's */
-	unsigned over : 1;   /* over the limit */
-	unsigned absent : 1; /* the fib had no room for its prefix */
+	unsigned prefsrc : 1; /* goes without a word with its preferred source address */
+	unsigned round : 3;   /* of the resync it was last set in or since */
+	unsigned doubt : 1;   /* may not be in the kernel, or not as it is here */
+	unsigned twin : 1;    /* may stand for several of the kernel's */
+	unsigned over : 1;    /* over the limit */
+	unsigned absent : 1;  /* the fib had no room for its prefix */
+};
+
+struct routing_table {
+	uint32_t id;                       /* RT_TABLE_* */
+	struct fib *fib[IP_FAMILIES];      /* NULL: never had a route */
+	uint32_t of_len[IP_FAMILIES][129]; /* routes by prefix length */
 };
 
 struct rib {
@@ -37,13 +45,17 @@ struct rib {
 	uint64_t seed[2];
 	size_t limit;
 	size_t count[IP_FAMILIES], doubts[IP_FAMILIES], absents[IP_FAMILIES], over;
-	uint32_t of_len[IP_FAMILIES][RIB_TABLES][129]; /* routes by prefix length */
+	size_t prefsrcs[IP_FAMILIES];
+	/* Never freed before the rib: readers have their fibs. */
+	struct routing_table *table[RIB_TABLES_MAX];
+	unsigned table_count;
+	bool table_lost[IP_FAMILIES]; /* since the resync began there was one too many */
+	uint64_t version;
 	/* A route is marked when its round is the family's.  Routes of how many former rounds there
 	 * may be, because those were begun and not swept: */
 	uint8_t round[IP_FAMILIES], unswept[IP_FAMILIES];
 	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
 	bool closed[IP_FAMILIES];
-	struct fib *fib[IP_FAMILIES][RIB_TABLES];
 	struct nexthops *nexthops;
 	uint32_t kernel; /* the index of NEXTHOP_KERNEL */
 };
@@ -59,8 +71,8 @@ static inline struct prefix prefix_of(const struct route *route)
 	return (struct prefix){route->prefix, route->family, route->table, route->len};
 }
 
-/* A key's prefix, host bits cut off. */
-struct prefix rib_prefix(const struct rib_key *key);
+/* A key's prefix, host bits cut off; its table is RIB_TABLES_MAX when there is none yet. */
+struct prefix rib_prefix(const struct rib *rib, const struct rib_key *key);
 /* The head of the hash chain that has all candidates of a prefix. */
 uint32_t *rib_chain(const struct rib *rib, const struct prefix *prefix);
 /* The first candidate of the prefix, from index `at` of its chain on; 0 none. */
@@ -76,5 +88,15 @@ int rib_apply(struct rib *rib, const struct prefix *prefix);
 /* Every address of the family is the kernel's from now on. */
 void rib_close(struct rib *rib, unsigned family);
 void rib_set_absent(struct rib *rib, struct route *route, bool absent);
+/* Take a route out. */
+void rib_remove(struct rib *rib, uint32_t at);
+
+/* The index of a table, RIB_TABLES_MAX when it is not there. */
+unsigned rib_table_find(const struct rib *rib, uint32_t id);
+/* Find it or make it. 0, -ENOSPC, -ENOMEM. */
+int rib_table_make(struct rib *rib, uint32_t id, enum ip_family family);
+void rib_tables_open(struct rib *rib, enum ip_family family);
+void rib_tables_destroy(struct rib *rib);
+void rib_changed(struct rib *rib);
 
 #endif

@@ -56,15 +56,6 @@ void tables_publish_topo(struct tables *tables, struct topo *topo)
 /* Each counts up only, and so does their sum. */
 uint64_t tables_version(const struct tables *tables)
 {
-	uint64_t sum = __atomic_load_n(&tables->topo_version, __ATOMIC_ACQUIRE) +
-		       fdb_version(tables->fdb) + neigh_version(tables->neigh);
-
-	for (int family = 0; family < IP_FAMILIES; family++) {
-		for (int table = 0; table < RIB_TABLES; table++) {
-			const struct fib *fib = rib_fib(tables->rib, family, table);
-
-			sum += __atomic_load_n(&fib->version, __ATOMIC_ACQUIRE);
-		}
-	}
-	return sum;
+	return __atomic_load_n(&tables->topo_version, __ATOMIC_ACQUIRE) + fdb_version(tables->fdb) +
+	       neigh_version(tables->neigh) + rib_version(tables->rib);
 }

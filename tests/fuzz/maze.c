@@ -226,7 +226,7 @@ static void add_route(struct tables *tables, enum ip_family family, enum rib_tab
 		abort();
 	}
 	route->key.family = (uint8_t)family;
-	route->key.table = (uint8_t)table;
+	route->key.table = table;
 	route->key.len = (uint8_t)len;
 	route->key.prefix = prefix;
 	route->type = action == NEXTHOP_LOCAL ? RTN_LOCAL : RTN_UNICAST;

@@ -28,10 +28,18 @@ static struct hop hop_of(unsigned n, unsigned weight)
 			    .via = {{10, 0, (uint8_t)(n >> 8), (uint8_t)n}}};
 }
 
+static int intern(struct nexthops *nexthops, enum nexthop_action action, const struct hop *hops,
+		  unsigned count)
+{
+	return nexthops_get(nexthops, &(struct nexthop_spec){.action = (uint8_t)action,
+							     .count = (uint8_t)count,
+							     .hops = hops});
+}
+
 static uint32_t get(struct nexthops *nexthops, unsigned n)
 {
 	struct hop hop = hop_of(n, 1);
-	int index = nexthops_get(nexthops, NEXTHOP_FORWARD, &hop, 1);
+	int index = intern(nexthops, NEXTHOP_FORWARD, &hop, 1);
 
 	assert_true(index >= 1);
 	return (uint32_t)index;
@@ -40,20 +48,20 @@ static uint32_t get(struct nexthops *nexthops, unsigned n)
 static void test_same_content_is_stored_once(void **state)
 {
 	struct hop hops[2] = {hop_of(1, 3), hop_of(2, 256)};
-	int both = nexthops_get(*state, NEXTHOP_FORWARD, hops, 2);
+	int both = intern(*state, NEXTHOP_FORWARD, hops, 2);
 	uint32_t one = get(*state, 1);
 
 	assert_true(both >= 1);
-	assert_int_equal(nexthops_get(*state, NEXTHOP_FORWARD, hops, 2), both);
+	assert_int_equal(intern(*state, NEXTHOP_FORWARD, hops, 2), both);
 	assert_int_equal(get(*state, 1), one);
 	assert_int_not_equal(one, both);
 	assert_int_equal(nexthops_count(*state), 2);
 	assert_int_equal(nexthops_at(*state, (uint32_t)both)->weight_total, 259);
 	assert_int_equal(nexthops_at(*state, (uint32_t)both)->count, 2);
 	hops[1].weight = 255;
-	assert_int_not_equal(nexthops_get(*state, NEXTHOP_FORWARD, hops, 2), both);
-	assert_int_not_equal(nexthops_get(*state, NEXTHOP_KERNEL, NULL, 0),
-			     nexthops_get(*state, NEXTHOP_LOCAL, NULL, 0));
+	assert_int_not_equal(intern(*state, NEXTHOP_FORWARD, hops, 2), both);
+	assert_int_not_equal(intern(*state, NEXTHOP_KERNEL, NULL, 0),
+			     intern(*state, NEXTHOP_LOCAL, NULL, 0));
 }
 
 static void test_goes_with_its_last_reference(void **state)
@@ -114,9 +122,9 @@ static void test_refuses_too_many_hops_and_none(void **state)
 	for (unsigned i = 0; i <= NEXTHOP_HOPS_MAX; i++) {
 		hops[i] = hop_of(i, 256);
 	}
-	assert_int_equal(nexthops_get(*state, NEXTHOP_FORWARD, hops, NEXTHOP_HOPS_MAX + 1), -E2BIG);
-	assert_int_equal(nexthops_get(*state, NEXTHOP_FORWARD, hops, 0), -EINVAL);
-	index = nexthops_get(*state, NEXTHOP_FORWARD, hops, NEXTHOP_HOPS_MAX);
+	assert_int_equal(intern(*state, NEXTHOP_FORWARD, hops, NEXTHOP_HOPS_MAX + 1), -E2BIG);
+	assert_int_equal(intern(*state, NEXTHOP_FORWARD, hops, 0), -EINVAL);
+	index = intern(*state, NEXTHOP_FORWARD, hops, NEXTHOP_HOPS_MAX);
 	assert_true(index >= 1);
 	assert_int_equal(nexthops_at(*state, (uint32_t)index)->weight_total, 64 * 256);
 }
