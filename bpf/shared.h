@@ -137,13 +137,13 @@ struct steer_verdict {
 
 /* About the maps that all ports share: what is empty costs a frame no look-up. */
 struct steer_common {
-	__u64 verdict_end_ns; /* when the last verdict ends */
-	__u64 verdict_since_ns; /* made at this time or before, they are worth nothing: ports changed */
+	__u64 verdict_end_ns;          /* when the last verdict ends */
+	__u64 verdict_since_ns;        /* made until then, they are worth nothing: ports changed */
 	__u32 macs, elsewhere, groups; /* entries */
 	__u32 pad;
 };
 
-/* A MAC besides router_mac whose frames are for this machine's routing: a VLAN device's, a macvlan's,
+/* A MAC besides router_mac whose frames are for this machine: a VLAN device's, a macvlan's,
  * or those of the bridge a VLAN device is a member of. */
 struct steer_mac_key {
 	__u32 slot;
@@ -170,7 +170,7 @@ struct steer_group_key {
 	__u32 addr[4]; /* address or MAC, the rest zero */
 };
 
-/* What the tracing program noted of the frame that generic XDP gets next on this CPU, a 64-bit word:
+/* What the tracing program noted of the frame that generic XDP gets next on this CPU, in 64 bits:
  * flags, from bit 16 on the tag's protocol (network order), from bit 32 on its TCI (host order). */
 #define STEER_NOTE_SEEN (1u << 0) /* taken back by steer: a frame without a note is the kernel's */
 #define STEER_NOTE_TAGGED (1u << 1)  /* VLAN tag beside the frame */

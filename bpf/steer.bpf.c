@@ -20,7 +20,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "shared.h"
-#include "steer_frame.h"
+#include "steer_frame.bpf.h"
 
 #define IP_FRAGMENT_OFFSET 0x1fff
 #define IPV6_NEXTHDR_FRAGMENT 44
@@ -67,7 +67,7 @@ static __always_inline const volatile struct steer_common *shared_words(void)
 	return bpf_map_lookup_elem(&common, &zero);
 }
 
-/* A group that the fast path replicates?  The kernel looks it up by the IP destination, whatever the
+/* A group that the fast path replicates?  The kernel looks it up by IP destination, whatever the
  * MAC (br_mdb_entry_skb_get()).  What IGMP and MLD say is the kernel's. */
 static __always_inline int judge_group(const struct frame *frame, const struct steer_port *port)
 {
@@ -533,7 +533,7 @@ SEC("xdp.frags")
 int shunt_steer(struct xdp_md *ctx)
 {
 	__u32 zero = 0, queue = ctx->rx_queue_index;
-	struct frame frame;
+	struct frame frame = {0};
 	struct steer_counters *count;
 	struct steer_cpu *cpu;
 	volatile struct steer_beat *beat;
@@ -557,7 +557,6 @@ int shunt_steer(struct xdp_md *ctx)
 	frame.len = bpf_xdp_get_buff_len(ctx);
 	frame.l3 = ETH_HLEN;
 	frame.type = half(frame.data + 2 * ETH_ALEN);
-	frame.proto = frame.tci = frame.beside = 0;
 	beat = bpf_map_lookup_elem(&beats, &queue);
 
 	/* A maximum of 0 is a port not yet described. */

@@ -215,24 +215,53 @@ static struct nl_sock *asking(void)
 	return sock;
 }
 
-static int query_driver(const char *ifname, struct ethtool_info *out)
+static int ethtool_ioctl(const char *ifname, void *command)
 {
-	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
-	struct ifreq request = {.ifr_data = (void *)&driver};
+	struct ifreq request = {.ifr_data = command};
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	int error = 0;
+	int ret;
 
 	if (fd < 0) {
 		return -errno;
 	}
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", ifname);
-	if (ioctl(fd, SIOCETHTOOL, &request) == 0) {
-		snprintf(out->driver, sizeof(out->driver), "%s", driver.driver);
-	} else if (errno != EOPNOTSUPP) {
-		error = -errno;
-	}
+	ret = ioctl(fd, SIOCETHTOOL, &request) ? -errno : 0;
 	close(fd);
-	return error;
+	return ret;
+}
+
+static int query_driver(const char *ifname, struct ethtool_info *out)
+{
+	struct ethtool_drvinfo driver = {.cmd = ETHTOOL_GDRVINFO};
+	int ret = ethtool_ioctl(ifname, &driver);
+
+	if (ret == 0) {
+		snprintf(out->driver, sizeof(out->driver), "%s", driver.driver);
+	}
+	return ret == -EOPNOTSUPP ? 0 : ret;
+}
+
+int ethtool_rss_queues(const char *ifname)
+{
+	struct ethtool_rxfh_indir size = {.cmd = ETHTOOL_GRXFHINDIR}, *table;
+	uint64_t seen = 0;
+	int ret = ethtool_ioctl(ifname, &size);
+
+	if (ret != 0 || size.size == 0) {
+		return ret != 0 ? ret : -EOPNOTSUPP;
+	}
+	table = calloc(1, sizeof(*table) + size.size * sizeof(table->ring_index[0]));
+	if (table == NULL) {
+		return -ENOMEM;
+	}
+	table->cmd = ETHTOOL_GRXFHINDIR;
+	table->size = size.size;
+	ret = ethtool_ioctl(ifname, table);
+	for (unsigned i = 0; ret == 0 && i < table->size; i++) {
+		seen |= 1ull << (table->ring_index[i] % 64);
+	}
+	free(table);
+	return ret != 0 ? ret : __builtin_popcountll(seen);
 }
 
 int ethtool_query(const char *ifname, uint32_t ifindex, struct ethtool_info *out)

@@ -36,6 +36,9 @@ struct ethtool_info {
 
 int ethtool_query(const char *ifname, uint32_t ifindex, struct ethtool_info *out);
 
+/* How many queues RSS spreads flows over; -errno, -EOPNOTSUPP: the driver has no such table. */
+int ethtool_rss_queues(const char *ifname);
+
 /* As the kernel names it ("rx-vlan-hw-parse"). */
 const char *ethtool_feature_name(enum ethtool_feature feature);
 /* ETHTOOL_FEATURES for a name that is none of these. */

@@ -96,8 +96,10 @@ rooms() {
 		-- switch/path/*.[ch] /dev/null
 	# Tables are filled by the mirror and read by the path; they know neither.
 	grep -nE '^[ 	]*#[ 	]*include[ 	]*"(netlink|path|io|run|lua|cli)/' -- switch/table/*.[ch] /dev/null
-	# BPF programs share one header with user space, and only that.
-	grep -nE '^[ 	]*#[ 	]*include[ 	]*"' -- bpf/*.bpf.c /dev/null | grep -v '"shared\.h"'
+	# BPF programs share one header with user space, and only that; those of their own are *.bpf.h.
+	grep -nE '^[ 	]*#[ 	]*include[ 	]*"' -- bpf/*.bpf.[ch] /dev/null |
+		grep -vE '"(shared\.h|[a-z_]+\.bpf\.h)"'
+	only '[a-z_]+\.bpf\.h' 'bpf/[a-z_]+\.bpf\.[ch]:'
 	true
 }
 

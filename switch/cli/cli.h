@@ -40,6 +40,7 @@ int worker_show(const struct cli *cli, int argc, char **argv);
 int route_show(const struct cli *cli, int argc, char **argv);
 int neigh_show(const struct cli *cli, int argc, char **argv);
 int fdb_show(const struct cli *cli, int argc, char **argv);
+int doctor_show(const struct cli *cli, int argc, char **argv);
 int mirror_show(const struct cli *cli, int argc, char **argv);
 int verify_show(const struct cli *cli, int argc, char **argv); /* shunt mirror --verify */
 

@@ -22,6 +22,8 @@ static const struct cli_object objects[] = {
 	{"frames", "", "where every frame of the memory is now", frames_show},
 	{"mirror", "[--verify]", "how far the mirror of the kernel's configuration is; is it equal",
 	 mirror_show},
+	{"doctor", "[--fix] [config FILE]", "what is wrong with this machine, and what mends it",
+	 doctor_show},
 	{"worker", "[ID]", "the threads that move frames", worker_show},
 	{"version", "", "versions of this command and of the daemon", version_show},
 	{NULL, NULL, NULL, NULL},
@@ -176,7 +178,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 
 /*
  * Options may stand before the object and after it: `shunt -s port` and `shunt port -s`. They are
- * taken out, what is left moves together.  -h and --verify after the object are the object's own.
+ * taken out, what is left moves together.  -h, --verify and --fix after the object are the object's own.
  */
 static int take_options(struct cli *cli, int *argc, char **argv)
 {
@@ -187,7 +189,7 @@ static int take_options(struct cli *cli, int *argc, char **argv)
 		int taken = 1;
 
 		if (!is_option(word) || is_one_of(word, "h", "help") ||
-		    is_one_of(word, "V", "version") || is_one_of(word, "verify", "verify")) {
+		    is_one_of(word, "V", "version") || is_one_of(word, "verify", "fix")) {
 			argv[kept++] = argv[at];
 		} else {
 			taken = take_option(cli, word + 1 + (word[1] == '-'),

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* What steer decides by VLAN tags, and by the sets that control fills: MACs, far stations, groups. */
+/* What steer decides by VLAN tags, and by the sets that control fills. */
 #include <arpa/inet.h>
 
 #include "bench.h"

@@ -6,7 +6,7 @@
 #ifndef SHUNT_BPF_STEER_FRAME_H
 #define SHUNT_BPF_STEER_FRAME_H
 
-#include "steer_maps.h"
+#include "steer_maps.bpf.h"
 
 #define STEER_FAST (-1)
 #define VLAN_TAG_SIZE 4

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# shunt doctor: what it finds is there, and what is not there it does not find.
+source "$(dirname "$0")/lab.sh"
+
+if ! with_shuntd; then
+	exit 0
+fi
+lab_up
+
+doctor() {
+	timeout 10 "$SHUNT" -j doctor "$@"
+}
+
+# finds LEVEL CHECK SUBJECT PATTERN: exactly one such finding, and its text matches.
+finds() {
+	doctor config "$LAB/shunt.lua" >"$LAB/doctor" || die "shunt doctor: $?"
+	jq -e --arg l "$1" --arg c "$2" --arg s "$3" --arg p "$4" '[.[] | select(.level == $l and
+		.check == $c and .subject == $s and (.finding | test($p)))] | length == 1' \
+		"$LAB/doctor" >/dev/null || die "no $1 $2 for $3 that says '$4': $(jq -c '.[]' "$LAB/doctor")"
+}
+
+without_daemon() {
+	write_config p1 p5
+	finds NOTE daemon daemon 'no shuntd is running'
+	finds OK config config '2 ports'
+	finds OK mtu p5 '1500'
+	echo 'port "gone0"' >>"$LAB/shunt.lua"
+	finds FIX state gone0 'no such interface'
+	echo 'port 7' >"$LAB/shunt.lua"
+	finds FIX config config 'shunt.lua:1'
+	rm "$LAB/shunt.lua"
+	finds NOTE config config 'No such file'
+}
+
+sound_ports() {
+	local mode=copy
+	[ "$MODE" = native ] || mode=generic
+	finds OK daemon daemon "pid $(shuntd_pid)"
+	finds OK state p1 "fast, $mode"
+	finds OK state p5 "fast, $mode"
+	finds OK af_xdp kernel .
+	finds OK firewall machine .
+	finds NOTE checksums p1 veth
+	finds OK mtu p1 1500
+	jq -e 'all(.[]; .level == "OK" or (.means != null) or (.command != null))' "$LAB/doctor" >/dev/null ||
+		die "a finding explains nothing: $(jq -c '.[]' "$LAB/doctor")"
+	jq -e 'any(.[]; .level == "FIX") | not' "$LAB/doctor" >/dev/null || die "something to fix?"
+}
+
+what_is_wrong() {
+	ip link set p5 mtu 3000 promisc on
+	fast p5
+	finds NOTE mtu p5 3000
+	jq -e 'any(.[]; .check == "mtu" and .command == "ip link set p5 mtu 1500")' "$LAB/doctor" >/dev/null ||
+		die 'no command for the MTU'
+	finds NOTE promisc p5 promiscuous
+	ip link set p5 mtu 1500 promisc off
+	finds OK mtu p5 1500
+	nft 'add table inet t; add chain inet t c { type filter hook forward priority 0; policy drop; }'
+	kernel p5 nft
+	finds NOTE firewall machine 'routing is left to the kernel'
+	finds NOTE state p5 kernel
+	nft delete table inet t
+	fast p5
+	ip link set p1 down
+	until_true 3 'p1 is down' port_is p1 down
+	finds NOTE state p1 down
+	ip link set p1 up
+	fast p1
+}
+
+output() {
+	local rc=0
+	timeout 10 "$SHUNT" doctor config "$LAB/shunt.lua" >"$LAB/text" || die "exit status $?"
+	grep -q '^OK    p1 ' "$LAB/text" || die "$(cat "$LAB/text")"
+	tail -n 1 "$LAB/text" | grep -qE '^[0-9]+ OK, [0-9]+ NOTE, 0 FIX$' || die "$(tail -n 1 "$LAB/text")"
+	"$SHUNT" doctor nonsense >/dev/null 2>"$LAB/stderr" || rc=$?
+	same $rc 2 'exit status of shunt doctor nonsense'
+	grep -q 'expected' "$LAB/stderr" || die "$(cat "$LAB/stderr")"
+}
+
+t 'without a daemon it looks at what the configuration names' without_daemon
+start_shuntd p1 p2 p5
+t 'sound ports are OK, and nothing is to be fixed' sound_ports
+t 'what is wrong is found, with the command, until it is mended' what_is_wrong
+t 'as text, and with a wrong argument' output
+lab_end
