@@ -178,7 +178,7 @@ static bool is_one_of(const char *word, const char *a, const char *b)
 
 /*
  * Options may stand before the object and after it: `shunt -s port` and `shunt port -s`. They are
- * taken out, what is left moves together.  -h, --verify and --fix after the object are the object's own.
+ * taken out, what is left moves together.  -h, --verify and --fix after the object are its own.
  */
 static int take_options(struct cli *cli, int *argc, char **argv)
 {
