@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sure, or kernel: what may be done on each port, or why not, and the topo that says so.
+ * Sure, or kernel: what may be done on each port and on what is stacked above it, or why not.
  *
- * Each check answers with a reason or NULL; the first reason is the one that is shown.
+ * A check writes a reason and says that there is one; the first reason is the one that is shown.
  */
 #include "netlink/mirror_int.h"
 
-#include <errno.h>
+#include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +14,6 @@
 #include <linux/if.h>
 #include <linux/if_arp.h>
 #include <linux/if_bridge.h>
-#include <linux/if_link.h>
 
 #define REASON_SIZE sizeof(((struct mirror_port *)0)->reason)
 
@@ -29,9 +28,59 @@ __attribute__((format(printf, 2, 3))) static bool because(char *reason, const ch
 	return true;
 }
 
-static bool is_up(const struct link *link)
+bool link_up(const struct link *link)
 {
 	return (link->nl.flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+}
+
+/* The bridge an interface is a member of, or NULL. */
+const struct link *link_bridge(const struct mirror *mirror, const struct link *link)
+{
+	const struct link *master = link->nl.master != 0 ? link_find(mirror, link->nl.master)
+							 : NULL;
+
+	return master != NULL && master->nl.bridge.present ? master : NULL;
+}
+
+/* The slot of a port that is the interface, or TOPO_NONE. */
+static int port_of(const struct mirror *mirror, const struct link *link)
+{
+	int slot = link_slot(mirror, link->ifindex);
+
+	return slot != TOPO_NONE && mirror->slot[slot].ifindex == link->ifindex ? slot : TOPO_NONE;
+}
+
+static bool is_macvlan(const struct link *link)
+{
+	return link->nl.macvlan.mode != 0 && strcmp(link->nl.kind, "macvlan") == 0;
+}
+
+bool judge_place(const struct mirror *mirror, const struct link *link, struct place *out)
+{
+	struct topo_tag tag[TOPO_TAGS_MAX];
+
+	*out = (struct place){.slot = TOPO_NONE};
+	while (link != NULL) {
+		out->slot = port_of(mirror, link);
+		if (out->slot != TOPO_NONE) {
+			break;
+		}
+		if (link->nl.bridge.present) {
+			out->bridge = link;
+			break;
+		}
+		if (link->nl.vlan.present && out->tag_count < TOPO_TAGS_MAX) {
+			tag[out->tag_count++] = (struct topo_tag){link->nl.vlan.proto_be,
+								  htons(link->nl.vlan.id)};
+		} else if (!is_macvlan(link) || out->tag_count > 0) {
+			return false; /* frames take a way through it that is not known here */
+		}
+		link = link_find(mirror, link->nl.lower);
+	}
+	for (unsigned i = 0; i < out->tag_count; i++) {
+		out->tag[i] = tag[out->tag_count - 1 - i];
+	}
+	return link != NULL;
 }
 
 static bool rules_obstacle(const struct mirror *mirror, char *reason)
@@ -59,21 +108,39 @@ static bool rules_obstacle(const struct mirror *mirror, char *reason)
 
 /* Devices that take frames off another before IP sees them there (their rx_handler), by address or
  * by content, and so that steer cannot tell. */
-static bool upper_obstacle(const struct mirror *mirror, const struct link *link, char *reason)
+static bool takes_frames(const struct nl_link *upper)
 {
 	static const char *const kinds[] = {"ipvlan", "ipvtap", "macsec"};
 
-	for (size_t i = 0; i < mirror->link_count; i++) {
-		const struct nl_link *upper = &mirror->link[i].nl;
-
-		for (unsigned k = 0; upper->lower == link->ifindex && k < 3; k++) {
-			if (strcmp(upper->kind, kinds[k]) == 0) {
-				return because(reason, "%s %s takes its frames", upper->kind,
-					       upper->name);
-			}
+	for (unsigned k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		if (strcmp(upper->kind, kinds[k]) == 0) {
+			return true;
 		}
 	}
-	return false;
+	return upper->macvlan.mode == NL_MACVLAN_STRANGE;
+}
+
+static void note_takers(struct mirror *mirror)
+{
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		mirror->link[i].taker = 0;
+	}
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		const struct nl_link *upper = &mirror->link[i].nl;
+		struct link *lower = upper->lower != 0 ? link_find(mirror, upper->lower) : NULL;
+
+		if (lower != NULL && takes_frames(upper)) {
+			lower->taker = upper->ifindex;
+		}
+	}
+}
+
+static bool upper_obstacle(const struct mirror *mirror, const struct link *link, char *reason)
+{
+	const struct link *taker = link->taker != 0 ? link_find(mirror, link->taker) : NULL;
+
+	return taker != NULL &&
+	       because(reason, "%s %s takes its frames", taker->nl.kind, taker->nl.name);
 }
 
 /* What stands against routing on an interface, be it a port or a bridge. */
@@ -107,10 +174,64 @@ static bool bridge_obstacle(const struct mirror *mirror, const struct link *brid
 		return because(reason, "bridge %s is enslaved to %s", bridge->nl.name,
 			       master ? master->nl.name : "another interface");
 	}
-	if (bridge->nl.bridge.vlan_filtering) {
-		return because(reason, "bridge %s filters VLANs", bridge->nl.name);
-	}
 	return routing_obstacle(mirror, bridge, reason);
+}
+
+/* What stands against what is stacked above a port: its own tc hooks, and what it does to frames
+ * that it sends. */
+static bool device_obstacle(const struct mirror *mirror, const struct link *link, char *reason)
+{
+	const char *why = guard_device(mirror->guard, link->ifindex);
+
+	if (why != NULL) {
+		return because(reason, "%s", why);
+	}
+	if (link->nl.vlan.maps_egress) {
+		return because(reason, "%s maps priorities on egress", link->nl.name);
+	}
+	if (!link_up(link)) {
+		return because(reason, "%s is down", link->nl.name);
+	}
+	return upper_obstacle(mirror, link, reason);
+}
+
+/* What stands against frames getting from the port or bridge at the bottom up to an interface, and
+ * down again. */
+static bool stack_obstacle(const struct mirror *mirror, const struct link *link,
+			   const struct place *place, char *reason)
+{
+	const struct mirror_slot *port = place->slot != TOPO_NONE ? &mirror->slot[place->slot]
+								  : NULL;
+
+	for (; link->nl.lower != 0 && link_find(mirror, link->nl.lower) != NULL;
+	     link = link_find(mirror, link->nl.lower)) {
+		if (device_obstacle(mirror, link, reason)) {
+			return true;
+		}
+		if (port_of(mirror, link) != TOPO_NONE) {
+			break;
+		}
+	}
+	if (port != NULL && !port->now.fast) {
+		return because(reason, "port %s is not fast", port->name);
+	}
+	return place->bridge != NULL && bridge_obstacle(mirror, place->bridge, reason);
+}
+
+/* What the path does not do yet. */
+static bool path_obstacle(const struct nl_bridge *bridge, const struct nl_bridge_port *port,
+			  char *reason)
+{
+	if (bridge->vlan_filtering) {
+		return because(reason, "the bridge filters VLANs");
+	}
+	if (port->hairpin || port->isolated || port->locked) {
+		return because(reason, "bridge port flag %s is set",
+			       port->hairpin    ? "hairpin"
+			       : port->isolated ? "isolated"
+						: "locked");
+	}
+	return false;
 }
 
 /* What stands against bridging between a port and the others of its bridge. */
@@ -128,8 +249,10 @@ static bool bridging_obstacle(const struct mirror *mirror, const struct link *li
 	if (why != NULL) {
 		return because(reason, "%s", why);
 	}
-	if (bridge->nl.bridge.vlan_filtering) {
-		return because(reason, "bridge %s filters VLANs", bridge->nl.name);
+	if (bridge->nl.bridge.vlan_filtering && !mirror->vlans_told) {
+		return because(reason,
+			       "bridge %s filters VLANs, and this kernel does not tell which",
+			       bridge->nl.name);
 	}
 	if (bridge->nl.bridge.odd != 0) {
 		return because(reason, "bridge %s: %s (%u) is set", bridge->nl.name,
@@ -142,29 +265,24 @@ static bool bridging_obstacle(const struct mirror *mirror, const struct link *li
 		return because(reason, "bridge port flag %s (%u) is set",
 			       decode_port_flag(port->odd), port->odd);
 	}
-	if (port->hairpin || port->isolated || port->locked || port->answers) {
-		uint16_t flag = port->hairpin    ? IFLA_BRPORT_MODE
-				: port->isolated ? IFLA_BRPORT_ISOLATED
-				: port->locked   ? IFLA_BRPORT_LOCKED
-						 : IFLA_BRPORT_NEIGH_SUPPRESS;
-
-		return because(reason, "bridge port flag %s (%u) is set", decode_port_flag(flag),
-			       flag);
-	}
 	if (port->state != BR_STATE_FORWARDING) {
 		return because(reason, "bridge %s has it in state %s", bridge->nl.name,
 			       port->state < 5 ? states[port->state] : "unknown");
 	}
-	return false;
+	return path_obstacle(&bridge->nl.bridge, port, reason);
 }
 
-/* The bridge an interface is a member of, or NULL. */
-static const struct link *bridge_of(const struct mirror *mirror, const struct link *link)
+/* What stands against routing on a member of something that is not a bridge. */
+static bool master_obstacle(const struct mirror *mirror, const struct link *link, char *reason)
 {
-	const struct link *master = link->nl.master != 0 ? link_find(mirror, link->nl.master)
-							 : NULL;
+	const struct link *master = link_find(mirror, link->nl.master);
 
-	return master != NULL && master->nl.bridge.present ? master : NULL;
+	if (link->nl.master == 0) {
+		return false;
+	}
+	return because(reason, "enslaved to %s (%s)",
+		       master ? master->nl.name : "another interface",
+		       master ? master->nl.kind : "of unknown kind");
 }
 
 static void judge_bridged(const struct mirror *mirror, const struct link *link,
@@ -173,6 +291,7 @@ static void judge_bridged(const struct mirror *mirror, const struct link *link,
 	char why[REASON_SIZE];
 
 	port->bridged = true;
+	port->bridge = bridge->ifindex;
 	port->router_mac = bridge->nl.mac;
 	port->l2 = !bridging_obstacle(mirror, link, bridge, port->reason);
 	port->fast = port->l2;
@@ -187,7 +306,7 @@ static void judge_bridged(const struct mirror *mirror, const struct link *link,
 static void judge_port(struct mirror *mirror, struct mirror_slot *slot, const struct link *link)
 {
 	struct mirror_port *port = &slot->now;
-	const struct link *bridge, *master;
+	const struct link *bridge;
 
 	memset(port, 0, sizeof(*port));
 	if (slot->ifindex != (link ? link->ifindex : 0)) {
@@ -198,7 +317,7 @@ static void judge_port(struct mirror *mirror, struct mirror_slot *slot, const st
 		because(port->reason, "not present");
 		return;
 	}
-	bridge = bridge_of(mirror, link);
+	bridge = link_bridge(mirror, link);
 	port->present = true;
 	port->ifindex = link->ifindex;
 	port->up = (link->nl.flags & IFF_UP) != 0;
@@ -212,148 +331,139 @@ static void judge_port(struct mirror *mirror, struct mirror_slot *slot, const st
 		because(port->reason, "not an Ethernet interface");
 	} else if (bridge != NULL) {
 		judge_bridged(mirror, link, bridge, port);
-	} else if (link->nl.master != 0) {
-		master = link_find(mirror, link->nl.master);
-		because(port->reason, "enslaved to %s (%s)",
-			master ? master->nl.name : "another interface",
-			master ? master->nl.kind : "of unknown kind");
 	} else {
-		port->l3 = port->fast = !routing_obstacle(mirror, link, port->reason);
+		port->l3 = port->fast = !master_obstacle(mirror, link, port->reason) &&
+					!routing_obstacle(mirror, link, port->reason);
 	}
 	if (port->fast && !port->running && port->reason[0] == '\0') {
 		because(port->reason, "no carrier");
 	}
 }
 
-/* The topo. --------------------------------------------------------------------------------- */
+/* What is above the ports. -------------------------------------------------------------------- */
 
-static int add_link(const struct mirror *mirror, struct topo *topo, const struct link *link)
+/* A part of what a port does is the kernel's: say so where nothing is said yet. */
+static void note(struct mirror_port *port, const char *name, const char *why)
 {
-	int slot = link_slot(mirror, link->ifindex);
-	struct topo_if iface = {.ifindex = link->ifindex,
-				.kind = TOPO_OTHER,
-				.slot = TOPO_NONE,
-				.bridge = TOPO_NONE,
-				.mac = link->nl.mac,
-				.mtu = link->nl.mtu,
-				.mtu6 = link->nl.mtu6};
-	char why[REASON_SIZE];
-
-	memcpy(iface.name, link->nl.name, sizeof(iface.name));
-	iface.rp_filter = (uint8_t)(link->rp_filter > mirror->rp_filter_all
-					    ? link->rp_filter
-					    : mirror->rp_filter_all);
-	if (iface.mtu6 == 0 || iface.mtu6 > iface.mtu) {
-		iface.mtu6 = iface.mtu;
+	if (port->present && port->reason[0] == '\0') {
+		because(port->reason, "%s is left to the kernel: %.60s", name, why);
 	}
-	iface.flags |= is_up(link) ? TOPO_UP : 0;
-	iface.flags |= link->forwarding4 ? TOPO_FORWARD4 : 0;
-	/* ip6_rcv_core() drops where IPv6 is switched off. */
-	if (mirror->forwarding6 && link->nl.inet6 && !link->nl.inet6_disabled) {
-		iface.flags |= TOPO_FORWARD6;
-	}
-	if (bridge_of(mirror, link) != NULL ? guard_bridge_fragments(mirror->guard)
-					    : guard_fragments(mirror->guard)) {
-		iface.flags |= TOPO_FRAGMENTS;
-	}
-	if (slot != TOPO_NONE && mirror->slot[slot].ifindex == link->ifindex) {
-		const struct mirror_slot *port = &mirror->slot[slot];
-
-		iface.kind = TOPO_PORT;
-		iface.slot = (int16_t)slot;
-		iface.flags |= port->partial ? TOPO_PARTIAL : 0;
-		iface.flags |= port->bound && port->now.l2 ? TOPO_L2 : 0;
-		iface.flags |= port->bound && port->now.l3 ? TOPO_L3 : 0;
-		iface.flags |= link->nl.port.present && link->nl.port.learning ? TOPO_LEARNING : 0;
-	} else if (link->nl.bridge.present) {
-		iface.flags |= bridge_obstacle(mirror, link, why) ? 0 : TOPO_L3;
-		iface.flags |= guard_bridge_netfilter(mirror->guard) ? TOPO_BR_NF : 0;
-	}
-	return topo_add_if(topo, &iface);
 }
 
-/* May br_flood() send an unknown unicast to a member? */
-static bool floods(const struct link *link)
-{
-	return !link->nl.port.present ||
-	       (link->nl.port.state == BR_STATE_FORWARDING && link->nl.port.flood);
-}
-
-static bool has_our_port(const struct mirror *mirror, const struct link *bridge)
+/* The same on each port of a bridge, or on the one at the bottom. */
+static void note_at(struct mirror *mirror, const struct place *place, const char *name,
+		    const char *why)
 {
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
-		const struct link *link = link_find(mirror, mirror->slot[slot].ifindex);
+		if (place->bridge == NULL
+			    ? (int)slot == place->slot
+			    : mirror->slot[slot].now.bridge == place->bridge->ifindex) {
+			note(&mirror->slot[slot].now, name, why);
+		}
+	}
+}
 
-		if (link != NULL && link->nl.master == bridge->ifindex) {
+/* A VLAN device or macvlan above a port or a bridge. */
+static void judge_upper(struct mirror *mirror, struct link *link)
+{
+	const struct link *bridge = link_bridge(mirror, link);
+	char why[REASON_SIZE] = "its way to a port is not understood";
+	struct place place;
+	struct mirror_port *port;
+
+	link->l2 = link->l3 = false;
+	if (!judge_place(mirror, link, &place)) {
+		return;
+	}
+	because(why, "the path does not know it yet");
+	if (true) {
+		note_at(mirror, &place, link->nl.name, why);
+		return;
+	}
+	port = place.slot != TOPO_NONE ? &mirror->slot[place.slot].now : NULL;
+	if (bridge != NULL) {
+		/* A bridge above a bridge: nothing of it is ours. */
+		link->l2 = port != NULL && link->nl.vlan.present &&
+			   !stack_obstacle(mirror, link, &place, why) &&
+			   !bridging_obstacle(mirror, link, bridge, why);
+		if (link->l2) {
+			port->tagged_l2 = true;
+			port->l3 |= !bridge_obstacle(mirror, bridge, why);
+			return;
+		}
+	} else {
+		link->l3 = !master_obstacle(mirror, link, why) &&
+			   !routing_obstacle(mirror, link, why) &&
+			   !stack_obstacle(mirror, link, &place, why);
+	}
+	if (!link->l3) {
+		note_at(mirror, &place, link->nl.name, why);
+	} else if (port != NULL) {
+		port->l3 = true;
+	}
+}
+
+static void judge_links(struct mirror *mirror)
+{
+	char why[REASON_SIZE];
+
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		struct link *link = &mirror->link[i];
+		int slot = link->nl.ifindex != 0 ? port_of(mirror, link) : TOPO_NONE;
+
+		link->l2 = link->l3 = false;
+		if (slot != TOPO_NONE) {
+			link->l2 = mirror->slot[slot].now.l2;
+			link->l3 = mirror->slot[slot].now.l3;
+		} else if (link->nl.bridge.present) {
+			link->l3 = !bridge_obstacle(mirror, link, why);
+		}
+	}
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		struct link *link = &mirror->link[i];
+
+		if (port_of(mirror, link) != TOPO_NONE) {
+			continue;
+		}
+		if (link->nl.vlan.present || is_macvlan(link)) {
+			judge_upper(mirror, link);
+		}
+	}
+}
+
+/* Does any member answer ARP for others, or hold it back?  br_do_proxy_suppress_arp() looks at the
+ * port it came in by, and at the one behind which the address is. */
+static bool bridge_answers(const struct mirror *mirror, const struct link *bridge)
+{
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		const struct nl_link *member = &mirror->link[i].nl;
+
+		if (member->ifindex != 0 && member->master == bridge->ifindex &&
+		    member->port.answers) {
 			return true;
 		}
 	}
 	return false;
 }
 
-/* The members, and where a frame may go among them. */
-static int add_members(const struct mirror *mirror, struct topo *topo, const struct link *bridge,
-		       int index)
+/* What steer is to know of a port. */
+static void describe_port(const struct mirror *mirror, struct mirror_port *port)
 {
-	struct topo_vlan vlan = {.self = true, .self_untagged = true};
-	const struct topo_if *member;
+	const struct link *link = link_find(mirror, port->ifindex);
+	const struct link *bridge = link != NULL ? link_bridge(mirror, link) : NULL;
 
-	vlan.flood_ours = (bridge->nl.flags & IFF_PROMISC) == 0 && bridge->nl.promiscuity == 0;
-	for (size_t i = 0; i < mirror->link_count; i++) {
-		const struct link *link = &mirror->link[i];
-		bool fast;
-		int number;
-
-		if (link->nl.ifindex == 0 || link->nl.master != bridge->ifindex) {
-			continue;
-		}
-		number = topo_join(topo, link->ifindex, index);
-		if (number < 0 && number != -ENOSPC) {
-			return number;
-		}
-		member = topo_if(topo, link->ifindex);
-		fast = number >= 0 && member->slot != TOPO_NONE && member->flags & TOPO_L2;
-		vlan.ingress |= fast ? 1ull << number : 0;
-		fast = fast && is_up(link);
-		vlan.egress |= fast ? 1ull << number : 0;
-		vlan.flood |= fast && floods(link) ? 1ull << number : 0;
-		vlan.flood_ours &= fast || !floods(link);
+	if (!port->fast) {
+		return;
 	}
-	vlan.learn = vlan.ingress;
-	vlan.untagged = vlan.egress;
-	return topo_add_vlan(topo, index, &vlan);
-}
-
-static int add_bridge(const struct mirror *mirror, struct topo *topo, const struct link *bridge)
-{
-	const struct topo_bridge_conf conf = {.ifindex = bridge->ifindex};
-	int index = topo_add_bridge(topo, &conf);
-
-	return index < 0 ? index : add_members(mirror, topo, bridge, index);
-}
-
-static struct topo *build(const struct mirror *mirror)
-{
-	struct topo *topo = topo_create();
-	int error = 0;
-
-	for (size_t i = 0; topo != NULL && error == 0 && i < mirror->link_count; i++) {
-		if (mirror->link[i].nl.ifindex != 0) {
-			error = add_link(mirror, topo, &mirror->link[i]);
-		}
+	if (bridge == NULL) {
+		return;
 	}
-	for (size_t i = 0; topo != NULL && error == 0 && i < mirror->link_count; i++) {
-		const struct link *link = &mirror->link[i];
-
-		if (link->nl.bridge.present && has_our_port(mirror, link)) {
-			error = add_bridge(mirror, topo, link);
-		}
+	port->tagged = false;
+	port->arp = bridge_answers(mirror, bridge);
+	if (bridge->nl.bridge.vlan_filtering) {
+		port->vlan_proto_be = bridge->nl.bridge.proto_be;
+		port->pvid = link->vlans != NULL ? link->vlans->pvid : 0;
 	}
-	if (error != 0) {
-		topo_destroy(topo);
-		return NULL;
-	}
-	return topo;
 }
 
 /* Name the ports and their bridges to the guard, so that it has looked at them when we ask. */
@@ -367,7 +477,7 @@ static void watch_devices(struct mirror *mirror, const struct link *const *links
 		const struct link *pair[2] = {links[slot], NULL};
 
 		if (links[slot] != NULL) {
-			pair[1] = bridge_of(mirror, links[slot]);
+			pair[1] = link_bridge(mirror, links[slot]);
 		}
 		for (unsigned i = 0; i < 2 && pair[i] != NULL; i++) {
 			bool known = false;
@@ -395,7 +505,7 @@ void judge_publish(struct mirror *mirror)
 	for (size_t i = 0; i < mirror->link_count; i++) {
 		const struct link *link = &mirror->link[i];
 		int slot = link->nl.ifindex != 0 ? link_slot(mirror, link->ifindex) : TOPO_NONE;
-		uint32_t ageing = link->nl.bridge.ageing_s;
+		uint32_t ageing = link->nl.bridge.refresh_s;
 
 		if (slot != TOPO_NONE) {
 			links[slot] = link;
@@ -406,10 +516,15 @@ void judge_publish(struct mirror *mirror)
 		}
 	}
 	watch_devices(mirror, links);
+	note_takers(mirror);
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
 		judge_port(mirror, &mirror->slot[slot], links[slot]);
 	}
-	topo = build(mirror);
+	judge_links(mirror);
+	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
+		describe_port(mirror, &mirror->slot[slot].now);
+	}
+	topo = build_topo(mirror);
 	if (topo == NULL) {
 		mirror_full(mirror, "interface");
 		return; /* still dirty: again with the next batch */

@@ -10,7 +10,8 @@
  *   stations.c bridge FDB, and which of its stations steer passes
  *   vlans.c    bridge VLAN database
  *   groups.c   bridge multicast database, and who asks for reports
- *   judge.c    what may be fast, why not; builds the topo
+ *   judge.c    what may be fast, why not
+ *   build.c    the topo that says so
  *   refresh.c  what the kernel is told: MACs learnt, entries in use
  *   verify.c   is it equal to the kernel?  compare.c: a kind of object at a time
  */
@@ -65,6 +66,8 @@ struct link {
 	uint32_t generation; /* of the link dump it was last seen in */
 	struct nl_link nl;
 	struct link_vlans *vlans; /* NULL none */
+	uint32_t taker;           /* ifindex of one that takes its frames unseen; 0 none */
+	bool l2, l3; /* as judged: frames may be bridged as this member, routed in and out by it */
 	int forwarding4, rp_filter, ignore_linkdown;
 };
 
@@ -227,8 +230,24 @@ void vlans_message(struct mirror *mirror, const struct nlmsghdr *message);
 void vlans_mark(struct mirror *mirror);
 void vlans_sweep(struct mirror *mirror);
 
+/* What is at the bottom of a stack of VLAN devices and macvlans. */
+struct place {
+	int slot;                  /* of a port, or TOPO_NONE: then */
+	const struct link *bridge; /* a bridge */
+	struct topo_tag tag[TOPO_TAGS_MAX];
+	unsigned tag_count;
+};
+
 /* judge.c */
+bool link_up(const struct link *link);
+const struct link *link_bridge(const struct mirror *mirror, const struct link *link);
+/* False: neither is there, or the way is not one that the fast path knows. */
+bool judge_place(const struct mirror *mirror, const struct link *link, struct place *out);
 void judge_publish(struct mirror *mirror);
+
+/* build.c */
+/* NULL: no memory. */
+struct topo *build_topo(const struct mirror *mirror);
 
 /* refresh.c */
 void refresh_tick(struct mirror *mirror, uint32_t now_s);
