@@ -335,7 +335,9 @@ static void describe_mac(const struct mirror *mirror, const struct fdb_entry *en
 			 size_t size)
 {
 	static const char *const states[] = {
-		[FDB_DYNAMIC] = "dynamic", [FDB_STATIC] = "static", [FDB_LOCAL] = "local"};
+		[FDB_DYNAMIC] = "dynamic", [FDB_STATIC] = "static", [FDB_LOCAL] = "local",
+		[FDB_STICKY] = "sticky",   [FDB_LOCKED] = "locked",
+	};
 
 	snprintf(text, size, "dev %s slot %d %s", name_of(mirror, entry->ifindex), entry->slot,
 		 states[entry->state]);

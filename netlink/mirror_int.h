@@ -190,6 +190,9 @@ bool sync_running(const struct mirror *mirror);
 int sync_now(struct mirror *mirror);
 /* A slice, when it is time. */
 void sync_slice(struct mirror *mirror);
+/* Before a kind's dump, and after it: a part of the sweep at sync.cursor; true: there is more. */
+void sync_mark(struct mirror *mirror, enum sync_kind kind);
+bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known);
 /* For a mirror that is not live: one kind, until it no longer runs; then sync.failed says whether
  * it could not be read. */
 void sync_begin(struct mirror *mirror, enum sync_kind kind);

@@ -100,7 +100,7 @@ static void make_request(enum sync_kind kind, struct nlreq *request)
 	}
 }
 
-static void mark(struct mirror *mirror, enum sync_kind kind)
+void sync_mark(struct mirror *mirror, enum sync_kind kind)
 {
 	mirror->sync.generation++;
 	memset(&mirror->sync.rules, 0, sizeof(mirror->sync.rules));
@@ -125,8 +125,7 @@ static void mark(struct mirror *mirror, enum sync_kind kind)
 	}
 }
 
-/* A part of it; true: there is more. */
-static bool sweep(struct mirror *mirror, enum sync_kind kind, bool known)
+bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 {
 	size_t *cursor = &mirror->sync.cursor;
 	enum ip_family family = kind == SYNC_ROUTE6 || kind == SYNC_RULE6 ? IP_V6 : IP_V4;
@@ -174,7 +173,7 @@ static int start(struct mirror *mirror, enum sync_kind kind)
 {
 	struct nlreq request;
 
-	mark(mirror, kind);
+	sync_mark(mirror, kind);
 	make_request(kind, &request);
 	return nlsock_dump_start(mirror->ask, &request);
 }
@@ -215,7 +214,7 @@ int sync_advance(struct mirror *mirror)
 	int result;
 
 	if (sync->sweeping) {
-		sync->sweeping = sweep(mirror, sync->running, sync->known);
+		sync->sweeping = sync_sweep(mirror, sync->running, sync->known);
 		if (!sync->sweeping) {
 			sync->running = SYNC_NONE;
 		}

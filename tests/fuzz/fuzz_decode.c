@@ -6,23 +6,6 @@
 
 #include "netlink/decode.h"
 
-static void on_vlan(const struct nl_vlan *vlan, void *arg)
-{
-	if (vlan->first == 0 || vlan->first > vlan->last || vlan->last > 4094) {
-		abort();
-	}
-}
-
-static void on_group(const struct nl_group *group, void *arg)
-{
-	*(uint32_t *)arg += group->ifindex;
-}
-
-static void on_router(const struct nl_router *router, void *arg)
-{
-	*(uint32_t *)arg += router->ifindex;
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union decoded {

@@ -14,7 +14,7 @@ char judge_input[64];
 void require(bool truth, const char *what)
 {
 	if (!truth) {
-		fprintf(stderr, "fuzz_forward: %s %s\n", what, judge_input);
+		fprintf(stderr, "fuzz: %s %s\n", what, judge_input);
 		abort();
 	}
 }
