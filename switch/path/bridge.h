@@ -1,23 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * bridge: a frame that came in by a member of a kernel bridge (IEEE 802.1D 7.7; kernel
+ * bridge: a frame that came in by a member of a kernel bridge (IEEE 802.1Q 8.6; kernel
  * br_handle_frame_finish()).
  *
- * Source check, then: the bridge's own MAC is routed, a known MAC is sent to its port, an unknown
- * one is flooded here if every target is a fast port and by the kernel if not.
+ * VLAN and source check, then: what is for the bridge's own interface goes up to it, a known MAC is
+ * sent to its member, an unknown one is flooded here if every target is fast and by the kernel if
+ * not.
  */
 #ifndef SHUNT_PATH_BRIDGE_H
 #define SHUNT_PATH_BRIDGE_H
 
-#include "path/forward.h"
+#include "path/above.h"
 
-/* `dst` and `src` are the frame's, as mac_word() gives them: unicast both. */
+/* A frame with no tag that came in by a port which is a member. `src` is unicast. */
 struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 		      struct xsk_frame *frame, uint64_t dst, uint64_t src);
+/* Any other, by a member of any kind. */
+struct verdict bridge_tagged(struct path *path, const struct topo_if *in,
+			     const struct topo_bridge *br, struct xsk_frame *frame,
+			     const struct arrival *arrival);
 
-/* The port behind which `dst` is on the bridge, for a frame of `len` bytes that was routed to it:
- * VERDICT_TX, or VERDICT_PUNT. */
-struct verdict bridge_egress(const struct path *path, const struct topo_bridge *bridge,
-			     const struct mac *dst, unsigned len);
+/* For egress(): by the bridge's own interface, or by one that sits on it (br_dev_xmit()). */
+struct verdict bridge_egress(const struct path *path, const struct topo_bridge *br,
+			     const struct topo_if *out, unsigned size, struct emc_entry *way);
 
 #endif

@@ -2,7 +2,7 @@
 /*
  * emc: the exact-match cache: what was decided for the last frames like this one.
  *
- * What:    (ingress, source, destination) -> egress and rewrite, for frames that were sent to one
+ * What:    (ingress, source, destination) -> egress, tags and rewrite, for frames that were sent to one
  *          port.  Direct-mapped; an entry holds what bridge() or route() looked up, not what they
  *          check of each frame (header, TTL, length), which is checked on every frame all the same.
  *          The idea is Open vSwitch's (Pfaff et al., "The Design and Implementation of Open
@@ -19,7 +19,7 @@
 #ifndef SHUNT_PATH_EMC_H
 #define SHUNT_PATH_EMC_H
 
-#include "table/addr.h"
+#include "path/tags.h"
 
 #define EMC_ENTRIES 4096u /* 256 KiB a worker; only flows in use touch their line */
 
@@ -27,12 +27,13 @@
 
 struct emc_entry {
 	uint64_t key[EMC_WORDS]; /* MACs, or addresses; a kind of key uses the first so many */
-	uint64_t ingress;        /* interface, and the kind of key */
+	uint64_t ingress;        /* interface, the kind of key, tag */
 	uint32_t stamp;
 	uint16_t max; /* longest that may go this way: frame (bridged), IP packet (routed); bytes */
 	uint8_t slot; /* egress port */
 	uint8_t pad;
-	struct mac dst, src; /* routed: the new ones */
+	uint32_t form;    /* the tags it goes out with (path/tags.h) */
+	struct macs macs; /* routed: the new ones */
 } __attribute__((aligned(64)));
 
 _Static_assert(sizeof(struct emc_entry) == 64, "one cache line");
@@ -45,9 +46,10 @@ struct emc {
 
 enum emc_kind { EMC_BRIDGED = 1, EMC_IPV4, EMC_IPV6 };
 
-static inline uint64_t emc_ingress(enum emc_kind kind, uint32_t ifindex)
+/* `tag`: the one that a bridge judges the frame by (path/tags.h); 0 none. */
+static inline uint64_t emc_ingress(enum emc_kind kind, uint32_t ifindex, unsigned tag)
 {
-	return (uint64_t)kind << 32 | ifindex;
+	return (uint64_t)tag << 48 | (uint64_t)kind << 32 | ifindex;
 }
 
 /* Once a burst: entries stay good while `version` (table contents and second) is the same. */

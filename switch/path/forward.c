@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "path/forward.h"
 
+#include "path/above.h"
 #include "path/bridge.h"
 #include "path/parse.h"
 #include "path/route.h"
@@ -27,6 +28,41 @@ void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 	path->learn_count = 0;
 }
 
+/* A segment inside any number of tags may be unfinished too. */
+static void finish_inside(const struct xsk_frame *frame)
+{
+	struct xsk_frame inside = *frame;
+
+	while (inside.len >= ETH_SIZE + TAG_SIZE && is_tag(frame_eth(&inside)->type_be)) {
+		tag_take_off(&inside);
+	}
+	parse_finish_checksum(&inside);
+}
+
+/* The journey of a frame with a tag, or for the MAC of a macvlan. What is not sent is looked at
+ * from where it began. */
+static __attribute__((noinline)) struct verdict climb(struct path *path, const struct topo_if *in,
+						      struct xsk_frame *frame)
+{
+	const uint64_t dst = mac_word(&frame_eth(frame)->dst),
+		       src = mac_word(&frame_eth(frame)->src);
+	const struct arrival arrival = {.dst = dst, .src = src, .host = dst == mac_word(&in->mac)};
+	const struct xsk_frame arrived = *frame;
+	struct verdict verdict;
+
+	if (in->flags & TOPO_PARTIAL) {
+		finish_inside(frame);
+	}
+	if (src & MAC_GROUP || !src) {
+		return verdict_punt(PUNT_BAD_SOURCE);
+	}
+	verdict = above(path, in, frame, &arrival);
+	if (verdict.kind == VERDICT_PUNT || verdict.kind == VERDICT_DROP) {
+		*frame = arrived;
+	}
+	return verdict;
+}
+
 /*
  * What steer has decided already is decided here again where it costs a compare: between the frame
  * being redirected and being read here the configuration may have changed.
@@ -39,14 +75,14 @@ static inline struct verdict journey(struct path *path, const struct topo_if *in
 	if (frame->len < ETH_SIZE) {
 		return verdict_drop(DROP_SHORT);
 	}
+	if (is_tag(frame_eth(frame)->type_be)) {
+		return climb(path, in, frame);
+	}
 	if (in->flags & TOPO_PARTIAL) {
 		parse_finish_checksum(frame);
 	}
 	dst = mac_word(&frame_eth(frame)->dst);
 	src = mac_word(&frame_eth(frame)->src);
-	if (dst & MAC_GROUP) {
-		return verdict_punt(PUNT_FLOOD);
-	}
 	if (src & MAC_GROUP || !src) {
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}
@@ -54,7 +90,11 @@ static inline struct verdict journey(struct path *path, const struct topo_if *in
 		return bridge(path, in, br, frame, dst, src);
 	}
 	if (dst != mac_word(&in->mac)) {
-		return verdict_punt(PUNT_LOCAL);
+		if (dst & MAC_GROUP) {
+			return verdict_punt(PUNT_MULTICAST);
+		}
+		return in->flags & TOPO_HAS_MACVLANS ? climb(path, in, frame)
+						     : verdict_punt(PUNT_LOCAL);
 	}
 	return route(path, in, frame);
 }
@@ -65,6 +105,7 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 	const struct topo_bridge *br;
 
 	path->learn_count = 0;
+	path->flood_count = 0;
 	if (!in || !(in->flags & TOPO_UP)) {
 		for (unsigned i = 0; i < count; i++) {
 			verdicts[i] = frames[i].len < ETH_SIZE ? verdict_drop(DROP_SHORT)

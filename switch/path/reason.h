@@ -17,7 +17,9 @@
 	X(STALE, "stale", "received before the worker was stopped or stuck, too old to send")      \
 	X(PUNT_FULL, "punt_full", "punt queue full")                                               \
 	X(PUNT_POLICED, "punt_policed", "over the punt rate of its class")                         \
-	X(PUNT_FAILED, "punt_failed", "the kernel did not take the punted frame")
+	X(PUNT_FAILED, "punt_failed", "the kernel did not take the punted frame")                  \
+	X(VLAN, "vlan", "VLAN not allowed at the bridge port it came in or would leave by")        \
+	X(ISOLATED, "isolated", "from an isolated bridge port to another")
 
 enum drop_reason {
 #define DROP_REASON_ENUM(id, name, meaning) DROP_##id,
@@ -43,7 +45,10 @@ enum drop_reason {
 	X(FORWARDING, "forwarding", "forwarding or this port's fast path is switched off")    \
 	X(BAD_SOURCE, "bad_source", "source MAC is this bridge's own, zero or multicast")     \
 	X(UNSUPPORTED, "unsupported", "a kind of frame the fast path does not forward")       \
-	X(FRAGMENT, "fragment", "fragment that the kernel may reassemble (conntrack)")
+	X(FRAGMENT, "fragment", "fragment that the kernel may reassemble (conntrack)")        \
+	X(LOCKED, "locked", "source not authorised at a locked bridge port")                  \
+	X(TAGS, "tags", "VLAN tags that no interface here takes, or too many")                \
+	X(MULTICAST, "multicast", "group that the kernel must serve")
 
 enum punt_reason {
 #define PUNT_REASON_ENUM(id, name, meaning) PUNT_##id,

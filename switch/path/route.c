@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "path/route.h"
 
-#include "path/bridge.h"
+#include "path/egress.h"
 #include "path/parse.h"
 
 /* A packet being routed: what both families need to find its way out. */
@@ -83,7 +83,7 @@ static bool source_agrees(const struct path *path, const struct topo_if *in,
 	return in->rp_filter == 2;
 }
 
-/* The hop's neighbour, and the port behind which it is. TX when `way` was filled. */
+/* The hop's neighbour, and the way to it. TX when `way` was filled. */
 static struct verdict resolve(const struct path *path, const struct topo_if *out,
 			      const struct hop *hop, const struct packet *packet,
 			      struct emc_entry *way)
@@ -91,7 +91,6 @@ static struct verdict resolve(const struct path *path, const struct topo_if *out
 	struct neigh_key key = {.ifindex = hop->ifindex, .family = packet->family};
 	unsigned max = packet->family == IP_V4 ? out->mtu : out->mtu6;
 	const struct neigh_entry *neigh;
-	struct verdict verdict = verdict_tx(out->slot);
 
 	if (packet->size > max) {
 		return verdict_punt(PUNT_TOO_BIG);
@@ -107,18 +106,8 @@ static struct verdict resolve(const struct path *path, const struct topo_if *out
 		return verdict_punt(PUNT_NO_NEIGH);
 	}
 	neigh_touch(neigh, path->now_s);
-	if (out->kind == TOPO_BRIDGE) {
-		verdict = bridge_egress(path, topo_bridge(path->topo, out->bridge), &neigh->lladdr,
-					ETH_SIZE + packet->size);
-		if (verdict.kind == VERDICT_TX && max > topo_port(path->topo, verdict.slot)->mtu) {
-			max = topo_port(path->topo, verdict.slot)->mtu;
-		}
-	}
-	way->dst = neigh->lladdr;
-	way->src = out->mac;
-	way->slot = verdict.slot;
 	way->max = max < UINT16_MAX ? (uint16_t)max : UINT16_MAX;
-	return verdict;
+	return egress(path, out, &neigh->lladdr, packet->size, way);
 }
 
 /* Local tables, source, route, egress, MTU, neighbour: everything that both families do alike. */
@@ -149,8 +138,7 @@ static struct verdict find_way(const struct path *path, const struct topo_if *in
 		return verdict_punt(PUNT_REDIRECT);
 	}
 	out = topo_if(path->topo, hop->ifindex);
-	if (!out || (out->flags & (TOPO_UP | TOPO_L3)) != (TOPO_UP | TOPO_L3) ||
-	    (out->kind == TOPO_PORT && out->bridge != TOPO_NONE)) {
+	if (!egress_is_fast(out)) {
 		struct verdict verdict = verdict_punt(PUNT_NOT_FAST);
 
 		verdict.elsewhere = true;
@@ -180,19 +168,10 @@ static __attribute__((noinline)) struct verdict look_up(struct path *path, const
 	verdict = find_way(path, in, &packet, &way);
 	if (verdict.kind == VERDICT_TX) {
 		memcpy(way.key, src, 2 * addr_size);
-		way.ingress = emc_ingress(family == IP_V4 ? EMC_IPV4 : EMC_IPV6, in->ifindex);
+		way.ingress = emc_ingress(family == IP_V4 ? EMC_IPV4 : EMC_IPV6, in->ifindex, 0);
 		*seen = way;
 	}
 	return verdict;
-}
-
-static inline void rewrite_eth(struct xsk_frame *frame, const struct emc_entry *way, unsigned size)
-{
-	struct eth *eth = (struct eth *)frame->data;
-
-	eth->dst = way->dst;
-	eth->src = way->src;
-	frame->len = ETH_SIZE + size; /* padding of the ingress link stays behind */
 }
 
 static struct verdict refused(enum parse_result result)
@@ -204,7 +183,7 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 				    struct xsk_frame *frame)
 {
 	struct ipv4 *ip = (struct ipv4 *)(frame->data + ETH_SIZE);
-	const uint64_t ingress = emc_ingress(EMC_IPV4, in->ifindex);
+	const uint64_t ingress = emc_ingress(EMC_IPV4, in->ifindex, 0);
 	struct emc_entry *way;
 	enum parse_result result;
 	struct verdict verdict;
@@ -233,7 +212,7 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 		}
 	}
 	ipv4_decrease_ttl(ip);
-	rewrite_eth(frame, way, size);
+	egress_write(frame, way, size);
 	return verdict_tx(way->slot);
 }
 
@@ -241,7 +220,7 @@ static inline struct verdict route6(struct path *path, const struct topo_if *in,
 				    struct xsk_frame *frame)
 {
 	struct ipv6 *ip = (struct ipv6 *)(frame->data + ETH_SIZE);
-	const uint64_t ingress = emc_ingress(EMC_IPV6, in->ifindex);
+	const uint64_t ingress = emc_ingress(EMC_IPV6, in->ifindex, 0);
 	struct emc_entry *way;
 	enum parse_result result;
 	struct verdict verdict;
@@ -270,7 +249,7 @@ static inline struct verdict route6(struct path *path, const struct topo_if *in,
 		}
 	}
 	ip->hops--;
-	rewrite_eth(frame, way, size);
+	egress_write(frame, way, size);
 	return verdict_tx(way->slot);
 }
 

@@ -52,8 +52,7 @@ struct slot {
 };
 
 struct learnt {
-	struct mac mac;
-	uint8_t slot;
+	struct learn what;
 	uint64_t at_ns;
 };
 
@@ -91,17 +90,22 @@ static void send_event(struct worker *w, const struct worker_event *event)
 	}
 }
 
-static void learn(struct worker *w, unsigned slot, const struct mac *mac)
+static void learn(struct worker *w, unsigned slot, const struct learn *what)
 {
+	const struct mac *mac = &what->mac;
 	uint32_t hash = (uint32_t)(mac->b[3] << 16 | mac->b[4] << 8 | mac->b[5]) * 2654435761u;
 	struct learnt *learnt = &w->learnt[hash >> 24];
-	struct worker_event event = {.kind = WORKER_LEARN, .slot = (uint8_t)slot, .mac = *mac};
+	struct worker_event event = {.kind = WORKER_LEARN,
+				     .slot = (uint8_t)slot,
+				     .vlan = what->vlan,
+				     .ifindex = what->ifindex,
+				     .mac = *mac};
 
-	if (learnt->slot == slot && mac_equal(&learnt->mac, mac) &&
-	    w->now_ns - learnt->at_ns < LEARN_AGAIN_NS) {
+	if (learnt->what.ifindex == what->ifindex && learnt->what.vlan == what->vlan &&
+	    mac_equal(&learnt->what.mac, mac) && w->now_ns - learnt->at_ns < LEARN_AGAIN_NS) {
 		return;
 	}
-	*learnt = (struct learnt){.mac = *mac, .slot = (uint8_t)slot, .at_ns = w->now_ns};
+	*learnt = (struct learnt){.what = *what, .at_ns = w->now_ns};
 	stats_add(&counters(w, slot)->learns, 1);
 	send_event(w, &event);
 }
@@ -145,18 +149,46 @@ static void refuse(struct egress *e)
 	stats_add(&e->stats->drops[e->xsk ? DROP_TX_FULL : DROP_TX_GONE], 1);
 }
 
-static void flood(struct worker *w, struct egress *e, const struct queue *q,
-		  const struct topo_if *in, const struct xsk_frame *frame)
+/* One group of a flood's ports gets the frame; nobody when there was none to copy it to. */
+static void spread(struct worker *w, struct egress *e, const struct queue *q, uint64_t slots,
+		   const struct xsk_frame *frame)
 {
-	stats_add(&counters(w, q->slot)->flooded, 1);
-	for (uint64_t left = forward_flood_slots(&w->path, in); left; left &= left - 1) {
+	for (uint64_t left = slots; left; left &= left - 1) {
 		egress_turn(w, e, (unsigned)__builtin_ctzll(left), q->number);
-		if (!e->xsk || xsk_stage(e->xsk, frame)) {
+		if (!e->xsk || !frame || xsk_stage(e->xsk, frame)) {
 			refuse(e);
 		} else {
 			e->packets++;
 			e->bytes += frame->len;
 		}
+	}
+}
+
+/* Frames on a TX ring are read-only, and staging may fill one: all copies come first. */
+static void flood(struct worker *w, struct egress *e, const struct queue *q,
+		  struct xsk_frame *frame, const struct flood *flood)
+{
+	struct xsk_frame copy[FLOOD_FORMS_MAX];
+	frame_id id[FLOOD_FORMS_MAX];
+	unsigned want = flood->count - 1, copies;
+
+	stats_add(&counters(w, q->slot)->flooded, 1);
+	copies = want ? (unsigned)umem_take(w->conf.umem, id, want) : 0;
+	for (unsigned i = 0; i < copies; i++) {
+		copy[i] = (struct xsk_frame){.id = id[i],
+					     .len = frame->len,
+					     .data = umem_frame(umem_base(w->conf.umem), id[i]) +
+						     FRAME_HEADROOM};
+		memcpy(copy[i].data, frame->data, frame->len);
+		forward_form(flood, i + 1, &copy[i]);
+	}
+	forward_form(flood, 0, frame);
+	spread(w, e, q, flood->group[0].slots, frame);
+	for (unsigned i = 0; i < want; i++) {
+		spread(w, e, q, flood->group[i + 1].slots, i < copies ? &copy[i] : NULL);
+	}
+	for (unsigned i = 0; i < copies; i++) {
+		xsk_release(w->conf.umem, id[i]);
 	}
 }
 
@@ -192,11 +224,10 @@ static bool punt(struct worker *w, unsigned slot, const struct xsk_frame *frame,
 
 /* What is not sent. True when the frame is still ours. */
 static bool carry_out(struct worker *w, struct egress *e, const struct queue *q,
-		      const struct topo_if *in, const struct xsk_frame *frame,
-		      const struct verdict *verdict)
+		      struct xsk_frame *frame, const struct verdict *verdict)
 {
 	if (verdict->kind == VERDICT_FLOOD) {
-		flood(w, e, q, in, frame);
+		flood(w, e, q, frame, &w->path.flood[verdict->slot]);
 	} else if (verdict->kind == VERDICT_DROP) {
 		stats_add(&counters(w, q->slot)->drops[verdict->reason], 1);
 	} else {
@@ -205,15 +236,14 @@ static bool carry_out(struct worker *w, struct egress *e, const struct queue *q,
 	return true;
 }
 
-static void carry_out_all(struct worker *w, const struct queue *q, const struct topo_if *in,
-			  const struct xsk_frame *frames, const struct verdict *verdicts,
-			  unsigned count)
+static void carry_out_all(struct worker *w, const struct queue *q, struct xsk_frame *frames,
+			  const struct verdict *verdicts, unsigned count)
 {
 	struct egress egress = {.slot = EGRESS_NONE};
 
 	for (unsigned i = 0; i < count; i++) {
 		if (verdicts[i].kind != VERDICT_TX) {
-			if (carry_out(w, &egress, q, in, &frames[i], &verdicts[i])) {
+			if (carry_out(w, &egress, q, &frames[i], &verdicts[i])) {
 				xsk_release(w->conf.umem, frames[i].id);
 			}
 			continue;
@@ -290,7 +320,7 @@ static unsigned receive(struct worker *w, struct queue *q)
 			bytes += frames[i].len;
 		}
 		forward(&w->path, in, frames, n, verdicts);
-		carry_out_all(w, q, in, frames, verdicts, n);
+		carry_out_all(w, q, frames, verdicts, n);
 		stats_add(&stats->rx_packets, n);
 		stats_add(&stats->rx_bytes, bytes);
 	}

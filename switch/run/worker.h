@@ -9,7 +9,8 @@
  *          worker_burst() themselves, without a thread.
  * Thread:  as said at each call.  Commands and events are queues between control and worker.
  * Owner:   the worker owns the ledger (io/umem) and every xsk between worker_add() and its event.
- * Full:    a full egress: see io/xsk.h; a full event queue: the learn event is lost, the next frame
+ * Full:    a full egress: see io/xsk.h; no frames left for the copies of a flood: the ports that
+ *          need that form count tx_full; a full event queue: the learn event is lost, the next frame
  *          of that station sends it again.
  * Refuses: more commands in flight than the queue holds (-EAGAIN).
  *
@@ -38,7 +39,7 @@ struct worker_conf {
 };
 
 enum worker_event_kind {
-	WORKER_LEARN,   /* slot, mac: seen as a source where the FDB does not have it */
+	WORKER_LEARN,   /* ifindex, vlan, mac: seen as a source where the FDB does not have it */
 	WORKER_DRAINED, /* slot: nothing of the port is touched any more; sockets may be closed */
 	WORKER_REAPED,  /* port: its frames are out of limbo; it may be freed */
 };
@@ -46,6 +47,8 @@ enum worker_event_kind {
 struct worker_event {
 	uint8_t kind; /* enum worker_event_kind */
 	uint8_t slot;
+	uint16_t vlan;
+	uint32_t ifindex; /* the member of a bridge */
 	struct mac mac;
 	struct xsk_port *port;
 };

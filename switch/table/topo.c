@@ -266,6 +266,9 @@ int topo_add_if(struct topo *topo, const struct topo_if *iface)
 	}
 	*copy = *iface;
 	copy->bridge = copy->member = TOPO_NONE;
+	if (copy->kind != TOPO_VLAN && copy->kind != TOPO_MACVLAN) {
+		copy->over = TOPO_NONE;
+	}
 	copy->flags &= (uint32_t) ~(TOPO_HAS_VLANS | TOPO_HAS_MACVLANS);
 	topo->iface[topo->iface_count++] = copy;
 	*slot_find(topo->slot, topo->mask, copy->ifindex) = (struct slot){copy->ifindex, copy};

@@ -290,16 +290,23 @@ static void forward_burst(struct path *path, unsigned slot, struct xsk_frame *fr
 	}
 }
 
-static uint64_t flood_slots(const struct path *path, unsigned in)
+/* Of a flood: where it goes, in whatever form. */
+static uint64_t flood_slots(const struct path *path, const struct verdict *verdict)
 {
-	return forward_flood_slots(path, topo_port(path->topo, in));
+	const struct flood *flood = &path->flood[verdict->slot];
+	uint64_t slots = 0;
+
+	for (unsigned i = 0; i < flood->count; i++) {
+		slots |= flood->group[i].slots;
+	}
+	return slots;
 }
 
-static void carry_out(const struct path *path, unsigned in, const struct xsk_frame *frame,
+static void carry_out(const struct path *path, const struct xsk_frame *frame,
 		      const struct verdict *verdict)
 {
 	uint64_t slots = verdict->kind == VERDICT_TX      ? 1ull << verdict->slot
-			 : verdict->kind == VERDICT_FLOOD ? flood_slots(path, in)
+			 : verdict->kind == VERDICT_FLOOD ? flood_slots(path, verdict)
 							  : 0;
 
 	if (verdict->kind == VERDICT_PUNT) {
@@ -321,7 +328,8 @@ static void same(const struct expected *expected, const struct xsk_frame *frame,
 	const struct verdict *other = &expected->verdict;
 
 	require(verdict->kind == other->kind && verdict->reason == other->reason &&
-			verdict->slot == other->slot && verdict->elsewhere == other->elsewhere,
+			(verdict->kind == VERDICT_FLOOD || verdict->slot == other->slot) &&
+			verdict->elsewhere == other->elsewhere,
 		"the same frame got another verdict");
 	require(frame->len == expected->after.len &&
 			memcmp(frame->data, expected->result, frame->len) == 0,
@@ -331,7 +339,7 @@ static void same(const struct expected *expected, const struct xsk_frame *frame,
 static bool learnt(const struct path *path, const struct expected *expected)
 {
 	for (unsigned i = 0; i < path->learn_count; i++) {
-		if (!memcmp(path->learn[i].b, expected->original + MAC_SIZE, MAC_SIZE)) {
+		if (!memcmp(path->learn[i].mac.b, expected->original + MAC_SIZE, MAC_SIZE)) {
 			return true;
 		}
 	}
@@ -351,13 +359,14 @@ static unsigned burst(struct path *path, unsigned slot)
 	}
 	forward_burst(path, slot, frames, count, verdicts);
 	for (unsigned i = 0; i < count; i++) {
-		uint64_t flood = verdicts[i].kind == VERDICT_FLOOD ? flood_slots(path, slot) : 0;
+		uint64_t flood = verdicts[i].kind == VERDICT_FLOOD ? flood_slots(path, &verdicts[i])
+								   : 0;
 
 		same(&expected[i], &frames[i], &verdicts[i]);
 		require(!expected[i].learnt || learnt(path, &expected[i]), "not learnt in a burst");
 		judge(slot, &expected[i].before, &frames[i], &verdicts[i], flood,
 		      expected[i].learnt);
-		carry_out(path, slot, &frames[i], &verdicts[i]);
+		carry_out(path, &frames[i], &verdicts[i]);
 	}
 	return count;
 }

@@ -121,7 +121,7 @@ static void new_and_moved_sources_are_learnt(void **state)
 	l2(world_station(1), world_station(7));
 	run(0);
 	assert_int_equal(path.learn_count, 1);
-	assert_int_equal(path.learn[0].b[5], 7);
+	assert_int_equal(path.learn[0].mac.b[5], 7);
 	l2(world_station(1), world_station(0));
 	run(2);
 	assert_int_equal(path.learn_count, 1);
@@ -139,7 +139,9 @@ static void unknown_unicast_is_flooded_to_all_but_its_port(void **state)
 	l2(world_station(7), world_station(1));
 	verdict = run(1);
 	assert_int_equal(verdict.kind, VERDICT_FLOOD);
-	assert_int_equal(forward_flood_slots(&path, topo_port(path.topo, 1)), 5);
+	assert_int_equal(path.flood[verdict.slot].count, 1);
+	assert_int_equal(path.flood[verdict.slot].group[0].slots, 5);
+	assert_int_equal(path.flood[verdict.slot].group[0].form, 0);
 }
 
 static void the_kernel_floods_when_we_cannot_reach_every_target(void **state)
@@ -207,8 +209,8 @@ static void bad_sources_are_the_kernels(void **state)
 static void multicast_is_the_kernels(void **state)
 {
 	l2((struct mac){{1, 0, 0x5e, 0, 0, 1}}, world_station(0));
-	assert_punt(run(0), PUNT_FLOOD);
-	assert_punt(run(3), PUNT_FLOOD);
+	assert_punt(run(0), PUNT_MULTICAST);
+	assert_punt(run(3), PUNT_MULTICAST);
 }
 
 static void br_netfilter_judges_bridged_ip_and_trims_padding(void **state)
