@@ -13,8 +13,8 @@ modes() {
 	for p in p1 p2 p3 p4; do
 		same "$(port_get $p .mode)" "$expected" "mode of $p"
 		same "$(port_get $p .queues)" 2 "queues of $p"
-		timeout 5 "$SHUNT" port | grep -E "^$p .*$expected|^$p:.*$expected" >/dev/null ||
-			timeout 5 "$SHUNT" port | grep -A3 -w $p | grep -q $expected ||
+		timeout $((5 * LAB_SLOW)) "$SHUNT" port | grep -E "^$p .*$expected|^$p:.*$expected" >/dev/null ||
+			timeout $((5 * LAB_SLOW)) "$SHUNT" port | grep -A3 -w $p | grep -q $expected ||
 			die "shunt port does not say $expected for $p"
 	done
 }

@@ -18,6 +18,8 @@
 #
 # veth pairs have two queues and all their offloads, as a machine gives them.  No host's end has XDP.
 #
+# LAB_SLOW is by how much the limits of time are longer: 1, or what a guest (tests/vm/guest) says.
+#
 # MODE is native (the default), generic, or kernel: no shuntd, the kernel alone forwards.  What comes
 # out must be the same in all three (rule 3); only the counters are not looked at in the last.
 
@@ -29,6 +31,7 @@ B=${B:-build}
 SHUNTD=${SHUNTD:-$ROOT/$B/shuntd}
 SHUNT=${SHUNT:-$ROOT/$B/shunt}
 MODE=${MODE:-native}
+export LAB_SLOW=${LAB_SLOW:-1}
 PATH=/usr/local/sbin:/usr/sbin:/sbin:$PATH
 PYTHON=/usr/bin/python3
 
@@ -100,7 +103,7 @@ wire() {
 # What a reader of a failure wants to see.
 lab_trouble() {
 	if with_shuntd; then
-		timeout 5 "$SHUNT" -br port 2>&1 | sed 's/^/        | /'
+		timeout $((5 * LAB_SLOW)) "$SHUNT" -br port 2>&1 | sed 's/^/        | /'
 		sed 's/^/        | /' "$LAB/shuntd.log" 2>/dev/null | tail -n 8
 	fi
 }
@@ -118,7 +121,7 @@ lab_end() {
 until_true() {
 	local limit=$1 what=$2 end
 	shift 2
-	end=$(($(now_ms) + ${limit%.*} * 1000))
+	end=$(($(now_ms) + ${limit%.*} * 1000 * LAB_SLOW))
 	until "$@" >/dev/null 2>&1; do
 		if [ "$(now_ms)" -gt "$end" ]; then
 			die "not within $limit s: $what"
@@ -231,12 +234,12 @@ lab_up() {
 lab_greet() {
 	local n
 	for n in 1 2 3 4; do
-		at h$n ping -q -c 1 -w 5 10.0.0.254 >/dev/null || die "h$n does not reach the switch"
-		at h$n ping -q -c 1 -w 5 fd00::fe >/dev/null || die "h$n does not reach the switch (IPv6)"
+		at h$n ping -q -c 1 -w $((5 * LAB_SLOW)) 10.0.0.254 >/dev/null || die "h$n does not reach the switch"
+		at h$n ping -q -c 1 -w $((5 * LAB_SLOW)) fd00::fe >/dev/null || die "h$n does not reach the switch (IPv6)"
 	done
 	for n in 5 6; do
-		at h$n ping -q -c 1 -w 5 10.0.$n.254 >/dev/null || die "h$n does not reach the switch"
-		at h$n ping -q -c 1 -w 5 fd00:$n::fe >/dev/null || die "h$n does not reach the switch (IPv6)"
+		at h$n ping -q -c 1 -w $((5 * LAB_SLOW)) 10.0.$n.254 >/dev/null || die "h$n does not reach the switch"
+		at h$n ping -q -c 1 -w $((5 * LAB_SLOW)) fd00:$n::fe >/dev/null || die "h$n does not reach the switch (IPv6)"
 	done
 }
 
@@ -309,7 +312,7 @@ kill_shuntd() {
 
 # One field of a port, by jq path: port_get p1 .state
 port_get() {
-	timeout 5 "$SHUNT" -j port | jq -r --arg p "$1" ".[] | select(.ifname == \$p) | $2"
+	timeout $((5 * LAB_SLOW)) "$SHUNT" -j port | jq -r --arg p "$1" ".[] | select(.ifname == \$p) | $2"
 }
 
 port_is() {
@@ -320,10 +323,10 @@ port_is() {
 fast() {
 	with_shuntd || return 0
 	local p end
-	end=$(($(now_ms) + 10000))
+	end=$(($(now_ms) + 10000 * LAB_SLOW))
 	for p in "$@"; do
 		until port_is "$p" fast; do
-			shuntd_alive || die "shuntd is gone"
+			shuntd_alive || die "shuntd is gone: $(tail -n 3 "$LAB/shuntd.log")"
 			[ "$(now_ms)" -lt "$end" ] ||
 				die "$p is not fast: $(port_get "$p" '"\(.state) (\(.reason))"' 2>&1)"
 			sleep 0.05
@@ -345,12 +348,12 @@ ledger_whole() {
 	local frames
 	# Frames may be between two rooms at the moment of the question; they arrive.
 	until_true 3 'shunt frames: lost is 0 and the roles sum up to the total' ledger_sum
-	frames=$(timeout 5 "$SHUNT" -j frames)
+	frames=$(timeout $((5 * LAB_SLOW)) "$SHUNT" -j frames)
 	jq -e '.lost == 0' <<<"$frames" >/dev/null || die "frames: $frames"
 }
 
 ledger_sum() {
-	timeout 5 "$SHUNT" -j frames | jq -e '.lost == 0 and .total > 0 and
+	timeout $((5 * LAB_SLOW)) "$SHUNT" -j frames | jq -e '.lost == 0 and .total > 0 and
 		.total == .pool + .kernel_rx + .worker + .kernel_tx + .punt + .pending + .limbo'
 }
 
@@ -370,7 +373,7 @@ xdp_on() {
 # pings HOST ADDRESS [OPTIONS]: three must come back.
 pings() {
 	local out
-	out=$(at "$1" ping -n -q -c 3 -i 0.05 -w 5 "${@:3}" "$2" 2>&1) || die "$1 ping $2: $out"
+	out=$(at "$1" ping -n -q -c 3 -i 0.05 -w $((5 * LAB_SLOW)) "${@:3}" "$2" 2>&1) || die "$1 ping $2: $out"
 	grep -q ' 0% packet loss' <<<"$out" || die "$1 ping $2: $out"
 }
 
@@ -380,10 +383,10 @@ tcp() {
 	for reverse in '' -R; do
 		at "$2" iperf3 -s -1 -p 5201 >/dev/null 2>&1 &
 		until_true 3 "iperf3 listens at $2" listening "$2"
-		at "$1" timeout 15 iperf3 -c "$3" -p 5201 -t 1 -J $reverse >"$LAB/iperf.json" ||
+		at "$1" timeout $((15 * LAB_SLOW)) iperf3 -c "$3" -p 5201 -t 1 -J $reverse >"$LAB/iperf.json" ||
 			die "iperf3 $1 -> $2 $reverse: $(jq -r .error "$LAB/iperf.json")"
 		bits=$(jq '.end.sum_received.bits_per_second | floor' "$LAB/iperf.json")
-		[ "$bits" -gt 20000000 ] || die "iperf3 $1 -> $2 $reverse: only $bits bit/s"
+		[ "$bits" -gt $((20000000 / LAB_SLOW)) ] || die "iperf3 $1 -> $2 $reverse: only $bits bit/s"
 		wait
 	done
 }

@@ -27,6 +27,7 @@ import traceback
 
 MODE = os.environ["MODE"]
 SHUNT = os.environ["SHUNT"]
+SLOW = int(os.environ.get("LAB_SLOW", "1"))  # by how much limits of time are longer
 HOSTS = (1, 2, 3, 4, 5, 6)
 BRIDGED = (1, 2, 3, 4)
 ROUTED = (5, 6)
@@ -369,7 +370,7 @@ class Counters:
 def expect_way(port, before, way, count):
     """The XDP program's counters are read a few times a second: wait for them to come."""
     ways = way.split("|")
-    end = time.monotonic() + 2.5
+    end = time.monotonic() + 2.5 * SLOW
     while True:
         delta = Counters(port).minus(before)
         if any(delta.went(w, count) for w in ways):
@@ -382,7 +383,7 @@ def expect_way(port, before, way, count):
 
 def settle(port):
     """The port's counters when all sent before is in them, so that a difference is a test's own."""
-    time.sleep(max(0.0, _last_sent + 0.12 - time.monotonic()))
+    time.sleep(max(0.0, _last_sent + 0.12 * SLOW - time.monotonic()))
     return Counters(port)
 
 
@@ -392,11 +393,11 @@ def settle(port):
 def collect(tokens, expected, patience=1.5, grace=0.08):
     """Packets with one of the tokens, by host: until as many as expected came, and a moment more."""
     got = {n: [] for n in hosts}
-    end, enough = time.monotonic() + patience, None
+    end, enough = time.monotonic() + patience * SLOW, None
     while True:
         now = time.monotonic()
         if enough is None and all(len(got[n]) >= c for n, c in expected.items()):
-            enough = now + grace
+            enough = now + grace * SLOW
         if now >= (enough or end):
             return got
         select.select([h.sock for h in hosts.values()], [], [], 0.02)
@@ -511,7 +512,8 @@ class Stream:
 
 def shunt(*arguments):
     """What `shunt -j ...` answers."""
-    done = subprocess.run([SHUNT, "-j", *arguments], capture_output=True, text=True, timeout=10)
+    done = subprocess.run([SHUNT, "-j", *arguments], capture_output=True, text=True,
+                          timeout=10 * SLOW)
     if done.returncode:
         raise AssertionError("shunt %s: %s" % (" ".join(arguments), done.stderr.strip()))
     return json.loads(done.stdout)
@@ -530,7 +532,7 @@ def wait_until(what, condition, seconds=3.0):
     """How long it took."""
     start = time.monotonic()
     while not condition():
-        if time.monotonic() - start > seconds:
+        if time.monotonic() - start > seconds * SLOW:
             raise AssertionError("not within %.1f s: %s" % (seconds, what))
         time.sleep(0.01)
     return time.monotonic() - start

@@ -13,7 +13,7 @@ set -eu
 
 cd "$(dirname "$0")/../.."
 B=${B:-build}
-cache=${VM_KERNEL:-build/vm}
+cache=${VM_KERNEL:-build/vm}/newest
 binary=$B/tests/test_zerocopy
 limit=85 # seconds for the guest; it needs about 10
 
@@ -26,7 +26,7 @@ done
 [ -x "$binary" ] || make -s "B=$B" "$binary"
 
 status=0
-tests/vm/fetch-kernel "$cache" || status=$?
+tests/vm/fetch-kernel newest "${VM_KERNEL:-build/vm}" || status=$?
 if [ "$status" = 77 ]; then
 	echo "=================================================================================="
 	echo "SKIP: zero-copy in a guest NOT TESTED: no kernel package to be had (see above)"
