@@ -21,7 +21,7 @@ MAKEFLAGS += --no-builtin-rules
 DEPS_BUILD := gcc clang llvm make pkg-config bpftool linux-libc-dev libxdp-dev libbpf-dev libmnl-dev \
 	libnl-3-dev libnl-genl-3-dev liblua5.4-dev liburcu-dev libjansson-dev libcap-ng-dev
 DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iputils-ping iperf3 tcpdump ethtool jq \
-	nftables python3 valgrind procps util-linux
+	nftables iptables ebtables arptables python3 valgrind procps util-linux
 DEPS_LINT := clang clang-format mandoc shellcheck python3
 DEPS_DEB := debhelper dpkg-dev
 DEPS_VM := qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils
@@ -86,7 +86,7 @@ LIBS = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 # The library is every room's .c but the two mains.
 LIB_SRC := $(filter-out switch/shuntd.c,$(wildcard switch/*.c switch/io/*.c switch/path/*.c \
 	switch/table/*.c switch/run/*.c netlink/*.c lua/*.c \
-	bpf/steer.c bpf/punt.c bpf/log.c))
+	bpf/steer.c bpf/punt.c bpf/others.c bpf/log.c))
 CLI_SRC := $(wildcard switch/cli/*.c)
 BPF_SRC := $(wildcard bpf/*.bpf.c)
 UNIT_SRC := $(wildcard tests/unit/test_*.c)

@@ -149,17 +149,20 @@ struct nl_conf {
 };
 
 struct nl_qdisc {
-	uint32_t ifindex, parent;
+	uint32_t ifindex, parent, handle;
+	bool limits; /* sch_fq with a maximum rate */
 	char kind[16];
 };
 
-/* A netfilter base chain; `hook` < 0 for a chain that is not one. */
+/* A netfilter base chain, `hook` < 0 for a chain that is not one; or a flowtable (`hook` < 0). */
 #define NL_CHAIN_DEVICES 16u
+#define NL_NFT_NAME 256u /* bytes: NFT_NAME_MAXLEN */
 struct nl_chain {
 	uint8_t family; /* NFPROTO_* */
 	int hook;
+	bool idle;             /* its policy is to accept, and it counts no rule */
 	unsigned device_count; /* over NL_CHAIN_DEVICES: more than are listed */
-	char table[32], name[32];
+	char table[NL_NFT_NAME], name[NL_NFT_NAME];
 	char device[NL_CHAIN_DEVICES][SHUNT_IFNAME_SIZE];
 	bool device_prefix[NL_CHAIN_DEVICES]; /* device[] is a prefix of names */
 };
@@ -170,6 +173,14 @@ struct nl_hook {
 	bool chain; /* an nftables chain, which NFT_MSG_GETCHAIN names better */
 };
 
+/* An IPsec policy. */
+struct nl_policy {
+	uint8_t family, direction; /* AF_*, XFRM_POLICY_* */
+	uint8_t from_bits, to_bits;
+	struct ip_addr from, to;
+	uint32_t if_id; /* of the xfrm interface that it is for; 0 for all that go by none */
+};
+
 int decode_link(const void *data, size_t size, struct nl_link *out);
 int decode_addr(const void *data, size_t size, struct nl_addr *out);
 int decode_neigh(const void *data, size_t size, struct nl_neigh *out);
@@ -177,12 +188,18 @@ int decode_route(const void *data, size_t size, struct nl_route *out);
 int decode_rule(const void *data, size_t size, struct nl_rule *out);
 int decode_conf(const void *data, size_t size, struct nl_conf *out);
 int decode_qdisc(const void *data, size_t size, struct nl_qdisc *out);
+/* The XDP program of an interface, 0 none (RTM_NEWLINK). */
+int decode_link_xdp(const void *data, size_t size, uint32_t *out);
+/* Of a tc filter. */
+int decode_filter_kind(const void *data, size_t size, char *kind, size_t kind_size);
 int decode_chain(const void *data, size_t size, struct nl_chain *out);
+int decode_flowtable(const void *data, size_t size, struct nl_chain *out);
 int decode_hook(const void *data, size_t size, struct nl_hook *out);
 /* The generation of the nftables rule set (NFT_MSG_NEWGEN). */
 int decode_generation(const void *data, size_t size, uint32_t *out);
-/* Count of IPsec policies of all directions (XFRM_MSG_NEWSPDINFO). */
+/* Count of IPsec policies that forwarded packets are held against (XFRM_MSG_NEWSPDINFO). */
 int decode_spdinfo(const void *data, size_t size, uint32_t *out);
+int decode_policy(const void *data, size_t size, struct nl_policy *out);
 /* RTM_NEWVLAN, RTM_DELVLAN: each entry that is not about all ports. */
 int decode_vlans(const void *data, size_t size, void (*fn)(const struct nl_vlan *vlan, void *arg),
 		 void *arg);

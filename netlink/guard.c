@@ -6,48 +6,61 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-#include <linux/bpf.h>
 #include <linux/netlink.h>
-#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
-#include <linux/xfrm.h>
 
+#include "bpf/others.h"
 #include "netlink/decode.h"
+#include "netlink/ipsec.h"
 #include "netlink/netfilter.h"
 #include "netlink/sock.h"
+#include "netlink/traffic.h"
+#include "netlink/xtables.h"
 
-/* Newer than the headers this builds with (6.1): tcx of 6.6. */
-#define TCX_INGRESS 46
-#define TCX_EGRESS 47
-
-#define MODULES_POLLS 10u /* /proc/modules is slow to make */
+/* After a look this many times what it took goes by before notifications bring the next: a storm of
+ * them costs at most a fifth of the control thread, and waits for the poll otherwise. */
+#define REST 4
+#define IPVS_TITLES 3 /* lines of /proc/net/ip_vs before the first service */
 
 /* All that was found; guard_poll() compares two of these. */
 struct view {
 	struct netfilter_view netfilter;
-	struct findings tables, others;
-	bool call_iptables, call_ip6tables, call_arptables, arp_tables;
-	char device[GUARD_DEVICES][GUARD_REASON]; /* by watched device: qdisc or tcx */
+	struct xtables_view tables;
+	struct findings others;
+	bool call_iptables, call_ip6tables, call_arptables;
+	char device[GUARD_DEVICES][GUARD_REASON]; /* by watched device */
 };
 
 struct guard {
-	struct netfilter *netfilter;
-	struct nlsock *xfrm; /* NULL: not in this kernel */
+	int epoll_fd;
+	struct netfilter *netfilter; /* NULL: bypassed, or not in this kernel */
+	struct xtables *xtables;     /* NULL: bypassed */
+	struct ipsec *ipsec;
+	struct traffic *traffic;
 	struct nlsock *route;
-	bool bypass;
-	unsigned xfrm_wait, modules_wait;
+	bool traffic_stale;
+	uint64_t rested_ns; /* when the next look may be for a notification */
 	struct guard_device watched[GUARD_DEVICES];
 	unsigned watched_count;
 	bool watch_overflow;
-	char qdisc[GUARD_DEVICES][GUARD_REASON];
-	struct view now;
+	char shaped[GUARD_DEVICES][GUARD_REASON]; /* what netlink/traffic says */
+	struct view now, next;                    /* next is scratch */
 	struct findings sum;
 	char chain_device[GUARD_DEVICES][GUARD_REASON];
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* What is read from files. ------------------------------------------------------------------ */
 
@@ -72,194 +85,118 @@ static bool read_flag(const char *path)
 	return atoi(text) != 0;
 }
 
-/* Counting an old-style table's rules would need its blob; that it is loaded at all is taken as
- * a firewall: who uses none of them does not load one. */
-static void look_at_table_names(const char *path, const char *tool, char *reason)
+/* IPVS hooks netfilter for the first service of a namespace (ip_vs_register_hooks()). */
+static void look_at_ipvs(char *reason)
 {
-	char names[128];
+	char text[512], *line = text;
 
-	read_file(path, names, sizeof(names));
-	names[strcspn(names, "\n")] = '\0';
-	if (names[0] != '\0') {
-		find(reason, "%s table %.30s is loaded", tool, names);
+	read_file("/proc/thread-self/net/ip_vs", text, sizeof(text));
+	for (unsigned i = 0; i < IPVS_TITLES && line != NULL; i++) {
+		line = strchr(line, '\n');
+		line = line != NULL ? line + 1 : NULL;
+	}
+	if (line != NULL && line[0] != '\0') {
+		find(reason, "IPVS service %.24s", line);
 	}
 }
 
-static void look_at_ebtables(struct guard *guard, struct findings *found)
+static void look_at_files(const struct guard *guard, struct view *view)
 {
-	char line[256];
-	FILE *modules;
-
-	if (guard->modules_wait > 0) {
-		guard->modules_wait--;
-		memcpy(found->bridging, guard->now.tables.bridging, sizeof(found->bridging));
-		return;
-	}
-	guard->modules_wait = MODULES_POLLS;
-	modules = fopen("/proc/modules", "re");
-	while (modules != NULL && fgets(line, sizeof(line), modules) != NULL) {
-		line[strcspn(line, " ")] = '\0';
-		if (strcmp(line, "ebtable_filter") == 0 || strcmp(line, "ebtable_nat") == 0 ||
-		    strcmp(line, "ebtable_broute") == 0) {
-			find(found->bridging, "ebtables: %s is loaded", line);
-		}
-	}
-	if (modules != NULL) {
-		fclose(modules);
-	}
-}
-
-static void look_at_files(struct guard *guard, struct view *view)
-{
-	char arp[GUARD_REASON] = "";
-
 	view->call_iptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-iptables");
 	view->call_ip6tables = read_flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables");
 	view->call_arptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-arptables");
-	if (!guard->bypass) {
-		look_at_table_names("/proc/thread-self/net/ip_tables_names", "iptables",
-				    view->tables.routing);
-		look_at_table_names("/proc/thread-self/net/ip6_tables_names", "ip6tables",
-				    view->tables.routing);
-		look_at_table_names("/proc/thread-self/net/arp_tables_names", "arptables", arp);
-		view->arp_tables = arp[0] != '\0';
-		look_at_ebtables(guard, &view->tables);
+	if (guard->xtables != NULL) {
+		xtables_look(guard->xtables, view->netfilter.hooks_unseen, &view->tables);
+		look_at_ipvs(view->tables.found.routing);
 	}
 	if (read_flag("/proc/sys/net/ipv4/ip_forward_use_pmtu")) {
 		find(view->others.routing, "ip_forward_use_pmtu is set");
 	}
 }
 
-/* IPsec, tcx, qdiscs. ----------------------------------------------------------------------- */
+/* Interfaces. ------------------------------------------------------------------------------- */
 
-static void on_spdinfo(const struct nlmsghdr *message, void *arg)
+static void on_link(const struct nlmsghdr *message, void *arg)
 {
-	decode_spdinfo(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
+	if (message->nlmsg_type == RTM_NEWLINK) {
+		decode_link_xdp(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+				arg);
+	}
 }
 
-static bool absent(int error)
+/* Generic XDP runs once more where a frame arrives at a bridge or a VLAN device; a link to one is
+ * not notified. */
+static void look_at_xdp(struct guard *guard, const struct guard_device *device, char *reason)
 {
-	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
-	       error == -ENOENT;
-}
-
-static void look_at_xfrm(struct guard *guard, struct findings *found)
-{
-	uint32_t count = UINT32_MAX; /* until the kernel says another */
+	struct ifinfomsg *header;
 	struct nlreq request;
+	uint32_t program = 0;
 	int error;
 
-	if (guard->xfrm == NULL) {
-		if (guard->xfrm_wait > 0) {
-			guard->xfrm_wait--;
-			return;
-		}
-		guard->xfrm_wait = ABSENT_POLLS;
-		if (nlsock_open(&guard->xfrm, NETLINK_XFRM, 0) != 0) {
-			return;
-		}
+	header = nlreq_init(&request, RTM_GETLINK, 0, sizeof(*header));
+	header->ifi_index = (int)device->ifindex;
+	mnl_attr_put_u32(&request.header, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	error = nlsock_ask(guard->route, &request, on_link, &program);
+	if (error != 0 && error != -ENODEV) {
+		find(reason, "%s cannot be looked at: %s", device->name, strerror(-error));
+	} else if (program != 0) {
+		find(reason, "XDP program %u on %s", program, device->name);
 	}
-	*(uint32_t *)nlreq_init(&request, XFRM_MSG_GETSPDINFO, 0, sizeof(uint32_t)) = 0;
-	error = nlsock_ask(guard->xfrm, &request, on_spdinfo, &count);
-	if (error != 0 && !absent(error)) {
-		find(found->routing, "IPsec policies cannot be read: %s", strerror(-error));
-	} else if (error == 0 && count != 0) {
-		find(found->routing, "IPsec policy");
-	}
-}
-
-static bool tcx_attached(uint32_t ifindex, uint32_t type)
-{
-	union bpf_attr attr;
-
-	memset(&attr, 0, sizeof(attr));
-	attr.query.target_fd = ifindex; /* target_ifindex since 6.6 */
-	attr.query.attach_type = type;
-	/* EINVAL: a kernel without tcx. */
-	return syscall(SYS_bpf, BPF_PROG_QUERY, &attr, sizeof(attr)) == 0 &&
-	       attr.query.prog_cnt > 0;
 }
 
 static void look_at_devices(struct guard *guard, struct view *view)
 {
-	for (unsigned i = 0; i < guard->watched_count; i++) {
-		const struct guard_device *device = &guard->watched[i];
-
-		memcpy(view->device[i], guard->qdisc[i], GUARD_REASON);
-		if (tcx_attached(device->ifindex, TCX_INGRESS)) {
-			find(view->device[i], "tcx program on the ingress of %s", device->name);
-		}
-		if (tcx_attached(device->ifindex, TCX_EGRESS)) {
-			find(view->device[i], "tcx program on the egress of %s", device->name);
-		}
-	}
-}
-
-/* Root qdiscs that only order or mark what waits; a fast port's frames never wait there. */
-static bool qdisc_harmless(const char *kind)
-{
-	static const char *const known[] = {"noqueue", "noop",  "mq",    "pfifo_fast", "fq_codel",
-					    "fq",      "pfifo", "bfifo", "sfq",        "codel"};
-
-	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strcmp(kind, known[i]) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void on_qdisc(const struct nlmsghdr *message, void *arg)
-{
-	struct guard *guard = arg;
-	struct nl_qdisc qdisc;
-
-	if (message->nlmsg_type != RTM_NEWQDISC ||
-	    decode_qdisc(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-			 &qdisc) != 0) {
-		return;
+	if (guard->traffic_stale) {
+		guard->traffic_stale = traffic_look(guard->traffic, guard->watched,
+						    guard->watched_count, guard->shaped) != 0;
 	}
 	for (unsigned i = 0; i < guard->watched_count; i++) {
 		const struct guard_device *device = &guard->watched[i];
+		char *reason = view->device[i];
 
-		if (device->ifindex != qdisc.ifindex) {
-			continue;
+		memcpy(reason, guard->shaped[i], GUARD_REASON);
+		if (others_tcx(device->ifindex, false)) {
+			find(reason, "tcx program on the ingress of %s", device->name);
 		}
-		if (qdisc.parent == TC_H_INGRESS) { /* the same value as TC_H_CLSACT */
-			find(guard->qdisc[i], "tc %s qdisc on %s", qdisc.kind, device->name);
-		} else if (qdisc.parent == TC_H_ROOT && !qdisc_harmless(qdisc.kind)) {
-			find(guard->qdisc[i], "qdisc %s on %s", qdisc.kind, device->name);
+		if (others_tcx(device->ifindex, true)) {
+			find(reason, "tcx program on the egress of %s", device->name);
 		}
-	}
-}
-
-static void clear_qdiscs(void *arg)
-{
-	struct guard *guard = arg;
-
-	memset(guard->qdisc, 0, sizeof(guard->qdisc));
-}
-
-static void look_at_qdiscs(struct guard *guard)
-{
-	struct nlreq request;
-	int error;
-
-	clear_qdiscs(guard);
-	nlreq_init(&request, RTM_GETQDISC, 0, sizeof(struct tcmsg));
-	error = nlsock_dump(guard->route, &request, on_qdisc, clear_qdiscs, guard);
-	for (unsigned i = 0; error != 0 && !absent(error) && i < guard->watched_count; i++) {
-		find(guard->qdisc[i], "qdiscs cannot be read: %s", strerror(-error));
+		if (!device->port) {
+			look_at_xdp(guard, device, reason);
+		}
 	}
 }
 
 /* Putting it together. ---------------------------------------------------------------------- */
 
+static void sum_devices(struct guard *guard)
+{
+	const struct view *now = &guard->now;
+
+	memset(guard->chain_device, 0, sizeof(guard->chain_device));
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		const char *name = guard->watched[i].name;
+
+		if (now->netfilter.every_device) {
+			find(guard->chain_device[i],
+			     "nftables hooks more devices than can be listed");
+		}
+		for (unsigned j = 0; j < now->netfilter.device_count; j++) {
+			const struct netfilter_device *device = &now->netfilter.device[j];
+
+			if (device->prefix ? strncmp(name, device->name, strlen(device->name)) == 0
+					   : strcmp(name, device->name) == 0) {
+				find(guard->chain_device[i], "%s", device->why);
+			}
+		}
+	}
+}
+
 static void sum_up(struct guard *guard)
 {
 	const struct view *now = &guard->now;
-	const struct findings *all[] = {&now->netfilter.chains, &now->tables, &now->netfilter.hooks,
-					&now->others};
+	const struct findings *all[] = {&now->netfilter.chains, &now->tables.found,
+					&now->netfilter.hooks, &now->others};
 	struct findings *sum = &guard->sum;
 
 	memset(sum, 0, sizeof(*sum));
@@ -280,36 +217,46 @@ static void sum_up(struct guard *guard)
 			find(sum->bridge_routing, "%s", all[i]->bridge_routing);
 		}
 	}
-	if (now->arp_tables && now->call_arptables) {
+	if (now->tables.arp && now->call_arptables) {
 		find(sum->bridging, "arptables table is loaded");
 	}
-	memset(guard->chain_device, 0, sizeof(guard->chain_device));
-	for (unsigned i = 0; i < guard->watched_count; i++) {
-		const char *name = guard->watched[i].name;
-
-		if (now->netfilter.every_device) {
-			find(guard->chain_device[i],
-			     "nftables hooks more devices than can be listed");
-		}
-		for (unsigned j = 0; j < now->netfilter.device_count; j++) {
-			const struct netfilter_device *device = &now->netfilter.device[j];
-
-			if (device->prefix ? strncmp(name, device->name, strlen(device->name)) == 0
-					   : strcmp(name, device->name) == 0) {
-				find(guard->chain_device[i], "%s", device->why);
-			}
-		}
-	}
+	sum_devices(guard);
 }
 
-static bool adopt(struct guard *guard, const struct view *view)
+/* Does `next` say something new?  It is `now` then. */
+static bool adopt(struct guard *guard)
 {
-	if (memcmp(view, &guard->now, sizeof(*view)) == 0) {
+	if (memcmp(&guard->next, &guard->now, sizeof(guard->next)) == 0) {
 		return false;
 	}
-	memcpy(&guard->now, view, sizeof(*view));
+	memcpy(&guard->now, &guard->next, sizeof(guard->now));
 	sum_up(guard);
 	return true;
+}
+
+static int wake_for(const struct guard *guard, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return epoll_ctl(guard->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_sources(struct guard *guard, bool netfilter_bypass)
+{
+	int error = nlsock_open(&guard->route, NETLINK_ROUTE, 0);
+
+	error = error ? error : traffic_open(&guard->traffic);
+	error = error ? error : wake_for(guard, traffic_fd(guard->traffic));
+	error = error ? error : ipsec_open(&guard->ipsec);
+	if (error != 0 || netfilter_bypass) {
+		return error;
+	}
+	error = xtables_open(&guard->xtables);
+	error = error ? error : netfilter_open(&guard->netfilter);
+	if (error == 0 && netfilter_fd(guard->netfilter) >= 0) {
+		error = wake_for(guard, netfilter_fd(guard->netfilter));
+	}
+	return error;
 }
 
 int guard_open(struct guard **out, bool netfilter_bypass)
@@ -320,11 +267,8 @@ int guard_open(struct guard **out, bool netfilter_bypass)
 	if (guard == NULL) {
 		return -ENOMEM;
 	}
-	guard->bypass = netfilter_bypass;
-	error = nlsock_open(&guard->route, NETLINK_ROUTE, 0);
-	if (error == 0 && !netfilter_bypass) {
-		error = netfilter_open(&guard->netfilter);
-	}
+	guard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	error = guard->epoll_fd < 0 ? -errno : open_sources(guard, netfilter_bypass);
 	if (error != 0) {
 		guard_close(guard);
 		return error;
@@ -340,37 +284,55 @@ void guard_close(struct guard *guard)
 		return;
 	}
 	netfilter_close(guard->netfilter);
-	nlsock_close(guard->xfrm);
+	xtables_close(guard->xtables);
+	ipsec_close(guard->ipsec);
+	traffic_close(guard->traffic);
 	nlsock_close(guard->route);
+	if (guard->epoll_fd >= 0) {
+		close(guard->epoll_fd);
+	}
 	free(guard);
 }
 
 int guard_fd(const struct guard *guard)
 {
-	return netfilter_fd(guard->netfilter);
+	return guard->epoll_fd;
+}
+
+bool guard_read(struct guard *guard)
+{
+	if (now_ns() >= guard->rested_ns) {
+		return guard_poll(guard);
+	}
+	netfilter_notified(guard->netfilter);
+	guard->traffic_stale |= traffic_changed(guard->traffic);
+	return false;
 }
 
 bool guard_poll(struct guard *guard)
 {
-	struct view *view = calloc(1, sizeof(*view));
+	uint64_t began_ns = now_ns(), ended_ns;
+	struct view *view = &guard->next;
 	bool changed;
 
-	if (view == NULL) {
-		return false; /* what stands, stands until the next poll */
-	}
+	memset(view, 0, sizeof(*view));
+	/* What was notified is found once, and stands until the next notification. */
 	memcpy(&view->netfilter, &guard->now.netfilter, sizeof(view->netfilter));
 	netfilter_look(guard->netfilter, &view->netfilter);
 	look_at_files(guard, view);
-	look_at_xfrm(guard, &view->others);
+	ipsec_look(guard->ipsec, view->others.routing);
+	guard->traffic_stale |= traffic_changed(guard->traffic);
 	look_at_devices(guard, view);
-	changed = adopt(guard, view);
-	free(view);
+	changed = adopt(guard);
+	ended_ns = now_ns();
+	guard->rested_ns = ended_ns + REST * (ended_ns - began_ns);
 	return changed;
 }
 
 bool guard_watch(struct guard *guard, const struct guard_device *devices, unsigned count)
 {
 	bool overflow = count > GUARD_DEVICES;
+	struct view *view = &guard->next;
 
 	if (overflow) {
 		count = GUARD_DEVICES;
@@ -382,26 +344,14 @@ bool guard_watch(struct guard *guard, const struct guard_device *devices, unsign
 	memcpy(guard->watched, devices, count * sizeof(*devices));
 	guard->watched_count = count;
 	guard->watch_overflow = overflow;
-	guard_qdiscs(guard);
-	sum_up(guard);
-	return true;
-}
-
-bool guard_qdiscs(struct guard *guard)
-{
-	struct view *view = calloc(1, sizeof(*view));
-	bool changed;
-
-	if (view == NULL) {
-		return false;
-	}
-	look_at_qdiscs(guard);
+	guard->traffic_stale = true;
 	memcpy(view, &guard->now, sizeof(*view));
 	memset(view->device, 0, sizeof(view->device));
 	look_at_devices(guard, view);
-	changed = adopt(guard, view);
-	free(view);
-	return changed;
+	if (!adopt(guard)) {
+		sum_up(guard); /* the same findings, but other devices */
+	}
+	return true;
 }
 
 static const char *or_null(const char *reason)
@@ -435,20 +385,26 @@ const char *guard_device(const struct guard *guard, uint32_t ifindex)
 	return "more interfaces than can be watched";
 }
 
-bool guard_fragments(const struct guard *guard)
+/* Where hooks cannot be listed, conntrack may be wherever there is a rule that could be its. */
+static bool ip_conntrack(const struct guard *guard)
 {
 	const struct netfilter_view *netfilter = &guard->now.netfilter;
 
-	return netfilter->hooks_unseen && netfilter->ip_tables;
+	return netfilter->ip_defrag ||
+	       (netfilter->hooks_unseen && (netfilter->ip_tables || guard->now.tables.rules));
+}
+
+bool guard_fragments(const struct guard *guard)
+{
+	return ip_conntrack(guard);
 }
 
 bool guard_bridge_fragments(const struct guard *guard)
 {
 	const struct netfilter_view *netfilter = &guard->now.netfilter;
 
-	/* An iptables table needs no word here: with br_netfilter it is a reason not to bridge. */
-	return netfilter->hooks_unseen && (netfilter->bridge_tables ||
-					   (netfilter->ip_tables && guard_bridge_netfilter(guard)));
+	return netfilter->bridge_defrag || (netfilter->hooks_unseen && netfilter->bridge_tables) ||
+	       (ip_conntrack(guard) && guard_bridge_netfilter(guard));
 }
 
 bool guard_bridge_netfilter(const struct guard *guard)

@@ -5,7 +5,8 @@
  * What:    looks for everything on the kernel's way of a forwarded frame that the fast path does
  *          not do, and says what it found in a few words each, for all of routing, all of bridging,
  *          or one interface.  What hooks only the machine's own traffic (input, output) is no
- *          obstacle.
+ *          obstacle, and neither is what provably does nothing: a chain without rules that accepts,
+ *          a qdisc that only orders what waits.
  * Callers: netlink/mirror.
  * Thread:  control.
  * Owner:   its own sockets; the strings it answers live until the next call that can change them.
@@ -14,7 +15,14 @@
  * Refuses: to be sure of what it cannot read: a source that answers with an error is an obstacle;
  *          one that this kernel does not have is none.
  *
- * nftables notifies; the rest does not and is looked at in every guard_poll().
+ * By source, what is notified (guard_read()) and what is looked at in every guard_poll():
+ *
+ *   netlink/netfilter  nftables (notified), other hooks, BPF programs on netfilter
+ *   netlink/xtables    iptables-legacy and its relatives
+ *   netlink/traffic    qdiscs and tc filters (notified)
+ *   netlink/ipsec      IPsec policies
+ *   bpf/others         tcx programs
+ *   here               sysctls, IPVS, XDP programs on what is above a port
  */
 #ifndef SHUNT_NETLINK_GUARD_H
 #define SHUNT_NETLINK_GUARD_H
@@ -25,10 +33,11 @@
 #include "limits.h"
 
 #define GUARD_REASON 80u
-#define GUARD_DEVICES 128u /* every port and the bridge of each */
+#define GUARD_DEVICES 512u /* ports, their bridges, what is stacked above */
 
 struct guard_device {
 	uint32_t ifindex;
+	bool port; /* the XDP program there is ours */
 	char name[SHUNT_IFNAME_SIZE];
 };
 
@@ -37,15 +46,16 @@ struct guard;
 /* `netfilter_bypass`: netfilter (alone) is accepted as bypassed. 0 or -errno. */
 int guard_open(struct guard **out, bool netfilter_bypass);
 void guard_close(struct guard *guard);
-/* Readable when nftables notified: then guard_poll(). -1: this kernel has no nftables. */
+/* Readable when something notified: then guard_read(). */
 int guard_fd(const struct guard *guard);
 
-/* Look at everything (every 100 ms, and when guard_fd() is readable). True: something changed. */
+/* Something notified: look at everything, now or, when it has just been done, with the next poll.
+ * True: something changed. */
+bool guard_read(struct guard *guard);
+/* Look at everything (every 100 ms).  True: something changed. */
 bool guard_poll(struct guard *guard);
 /* Which interfaces matter; looks at new ones at once.  True: something changed. */
 bool guard_watch(struct guard *guard, const struct guard_device *devices, unsigned count);
-/* A qdisc came or went. True: something changed. */
-bool guard_qdiscs(struct guard *guard);
 
 /* Reasons, NULL for none. */
 const char *guard_routing(const struct guard *guard);

@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <linux/if.h>
@@ -466,34 +467,69 @@ static void describe_port(const struct mirror *mirror, struct mirror_port *port)
 	}
 }
 
-/* Name the ports and their bridges to the guard, so that it has looked at them when we ask. */
-static void watch_devices(struct mirror *mirror, const struct link *const *links)
+static bool mark(const struct mirror *mirror, bool *marks, uint32_t ifindex)
 {
-	struct guard_device devices[GUARD_DEVICES];
-	unsigned count = 0;
+	const struct link *link = ifindex != 0 ? link_find(mirror, ifindex) : NULL;
+	bool news = link != NULL && !marks[link - mirror->link];
 
-	memset(devices, 0, sizeof(devices));
+	if (news) {
+		marks[link - mirror->link] = true;
+	}
+	return news;
+}
+
+/* Mark what frames of our ports come by: the ports, their masters, and what is stacked above one of
+ * those (VLAN devices, macvlans). */
+static void mark_devices(const struct mirror *mirror, const struct link *const *links, bool *marks)
+{
+	bool again = true;
+
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
-		const struct link *pair[2] = {links[slot], NULL};
+		mark(mirror, marks, links[slot] != NULL ? links[slot]->ifindex : 0);
+	}
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < mirror->link_count; i++) {
+			const struct link *link = &mirror->link[i];
+			const struct link *lower = link_find(mirror, link->nl.lower);
 
-		if (links[slot] != NULL) {
-			pair[1] = link_bridge(mirror, links[slot]);
-		}
-		for (unsigned i = 0; i < 2 && pair[i] != NULL; i++) {
-			bool known = false;
-
-			for (unsigned j = 0; j < count; j++) {
-				known |= devices[j].ifindex == pair[i]->ifindex;
-			}
-			if (!known) {
-				devices[count].ifindex = pair[i]->ifindex;
-				memcpy(devices[count].name, pair[i]->nl.name,
-				       sizeof(devices[count].name));
-				count++;
+			if (marks[i]) {
+				again |= mark(mirror, marks, link->nl.master);
+			} else if (lower != NULL && marks[lower - mirror->link]) {
+				again |= mark(mirror, marks, link->ifindex);
 			}
 		}
 	}
+}
+
+/* Name to the guard what frames come by, so that it has looked at it when we ask. False: no memory. */
+static bool watch_devices(struct mirror *mirror, const struct link *const *links)
+{
+	bool *marks = calloc(mirror->link_count + 1, sizeof(*marks));
+	struct guard_device devices[GUARD_DEVICES];
+	unsigned count = 0;
+
+	if (marks == NULL) {
+		return false;
+	}
+	memset(devices, 0, sizeof(devices));
+	mark_devices(mirror, links, marks);
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		const struct link *link = &mirror->link[i];
+
+		if (!marks[i] || link->nl.ifindex == 0) {
+			continue;
+		}
+		if (count < GUARD_DEVICES) {
+			devices[count].ifindex = link->ifindex;
+			devices[count].port = link_slot(mirror, link->ifindex) != TOPO_NONE;
+			memcpy(devices[count].name, link->nl.name, sizeof(devices[count].name));
+		}
+		count++;
+	}
+	free(marks);
 	guard_watch(mirror->guard, devices, count);
+	return true;
 }
 
 void judge_publish(struct mirror *mirror)
@@ -515,7 +551,9 @@ void judge_publish(struct mirror *mirror)
 			mirror->refresh.ageing_s = ageing;
 		}
 	}
-	watch_devices(mirror, links);
+	if (!watch_devices(mirror, links)) {
+		return; /* still dirty: again with the next batch */
+	}
 	note_takers(mirror);
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
 		judge_port(mirror, &mirror->slot[slot], links[slot]);

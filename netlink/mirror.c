@@ -94,10 +94,6 @@ void mirror_message(const struct nlmsghdr *message, void *arg)
 			sync_want(mirror, SYNC_BIT(SYNC_RULE4) | SYNC_BIT(SYNC_RULE6));
 		}
 		break;
-	case RTM_NEWQDISC:
-	case RTM_DELQDISC:
-		sync_want(mirror, SYNC_BIT(SYNC_QDISC));
-		break;
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
 		/* The routes that use it change without a word of their own. */
@@ -157,10 +153,9 @@ static int watch(struct mirror *mirror, int fd, enum mirror_source source)
 static int open_sockets(struct mirror *mirror)
 {
 	static const unsigned groups[] = {
-		RTNLGRP_LINK,       RTNLGRP_NEIGH,       RTNLGRP_TC,           RTNLGRP_IPV4_IFADDR,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_IFADDR,  RTNLGRP_IPV6_ROUTE,
-		RTNLGRP_IPV6_RULE,  RTNLGRP_IPV6_IFINFO, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF,
-		RTNLGRP_NEXTHOP,
+		RTNLGRP_LINK,        RTNLGRP_NEIGH,        RTNLGRP_IPV4_IFADDR,  RTNLGRP_IPV4_ROUTE,
+		RTNLGRP_IPV4_RULE,   RTNLGRP_IPV6_IFADDR,  RTNLGRP_IPV6_ROUTE,   RTNLGRP_IPV6_RULE,
+		RTNLGRP_IPV6_IFINFO, RTNLGRP_IPV4_NETCONF, RTNLGRP_IPV6_NETCONF, RTNLGRP_NEXTHOP,
 	};
 	int error = nlsock_open(&mirror->listen, NETLINK_ROUTE, LISTEN_SIZE);
 
@@ -201,10 +196,7 @@ static int open_events(struct mirror *mirror)
 	error = error ? error : watch(mirror, mirror->timer_fd, MIRROR_SOURCE_TIMER);
 	error = error ? error : watch(mirror, nlsock_fd(mirror->listen), MIRROR_SOURCE_LISTEN);
 	error = error ? error : watch(mirror, nlsock_fd(mirror->ask), MIRROR_SOURCE_ASK);
-	if (error == 0 && guard_fd(mirror->guard) >= 0) {
-		error = watch(mirror, guard_fd(mirror->guard), MIRROR_SOURCE_GUARD);
-	}
-	return error;
+	return error ? error : watch(mirror, guard_fd(mirror->guard), MIRROR_SOURCE_GUARD);
 }
 
 int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_conf *conf,
@@ -329,7 +321,7 @@ void mirror_read(struct mirror *mirror)
 		uint64_t expirations;
 
 		if (events[i].data.u32 == MIRROR_SOURCE_GUARD) {
-			mirror->dirty |= guard_poll(mirror->guard);
+			mirror->dirty |= guard_read(mirror->guard);
 		} else if (events[i].data.u32 == MIRROR_SOURCE_TIMER &&
 			   read(mirror->timer_fd, &expirations, sizeof(expirations)) < 0) {
 			continue; /* not due after all */

@@ -31,7 +31,6 @@ enum sync_kind {
 	SYNC_CONF6,
 	SYNC_RULE4,
 	SYNC_RULE6,
-	SYNC_QDISC, /* by the guard, on a socket of its own, at once */
 	SYNC_ADDR,
 	SYNC_NEIGH,
 	SYNC_FDB,

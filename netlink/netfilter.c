@@ -13,6 +13,7 @@
 #include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/netlink.h>
 
+#include "bpf/others.h"
 #include "netlink/decode.h"
 #include "netlink/sock.h"
 
@@ -22,12 +23,18 @@
 #define NF_BR_LOCAL_OUT 3
 #define NF_BR_BROUTING 5
 
+/* Chains that may turn out to do nothing; with more of them the rest is taken to do something. */
+#define IDLE_CHAINS 32u
+
 struct netfilter {
 	struct nlsock *ask, *listen;
 	bool hooks_absent;
 	bool generation_known;
 	uint32_t generation;
 	unsigned wait; /* polls until nftables is asked for again */
+	unsigned idle_count;
+	struct nl_chain idle[IDLE_CHAINS];
+	struct others_netfilter programs;
 };
 
 /* nftables. --------------------------------------------------------------------------------- */
@@ -65,7 +72,16 @@ static const char *hook_name(uint8_t family, int hook)
 	return hook >= 0 && hook < 6 ? inet[hook] : "an unknown hook";
 }
 
-static void chain_devices(struct netfilter_view *view, const struct nl_chain *chain)
+/* "nftables chain inet filter forward" */
+static void chain_says(char *reason, const char *what, const struct nl_chain *chain, const char *at,
+		       const char *of)
+{
+	find(reason, "nftables %s %s %.20s %.20s (%s)%s%s", what, family_name(chain->family),
+	     chain->table, chain->name, at, of[0] != '\0' ? " on " : "", of);
+}
+
+static void chain_devices(struct netfilter_view *view, const char *what,
+			  const struct nl_chain *chain, const char *at)
 {
 	unsigned count = chain->device_count;
 
@@ -78,54 +94,84 @@ static void chain_devices(struct netfilter_view *view, const struct nl_chain *ch
 
 		memcpy(device->name, chain->device[i], sizeof(device->name));
 		device->prefix = chain->device_prefix[i];
-		find(device->why, "nftables chain %s/%s/%s hooks %s of %s",
-		     family_name(chain->family), chain->table, chain->name,
-		     hook_name(chain->family, chain->hook), chain->device[i]);
+		chain_says(device->why, what, chain, at, chain->device[i]);
 	}
+}
+
+/* Does a chain hook what forwarded or bridged frames pass? */
+static bool chain_concerns(const struct nl_chain *chain)
+{
+	switch (chain->family) {
+	case NFPROTO_ARP: /* input and output only */
+		return false;
+	case NFPROTO_NETDEV:
+	case NFPROTO_BRIDGE:
+		return chain->hook >= 0;
+	default:
+		return chain->hook >= 0 && chain->hook != NF_INET_LOCAL_IN &&
+		       chain->hook != NF_INET_LOCAL_OUT;
+	}
+}
+
+static void chain_found(struct netfilter_view *view, const struct nl_chain *chain)
+{
+	const char *at = hook_name(chain->family, chain->hook);
+	char *reason = view->chains.routing;
+
+	if (chain->family == NFPROTO_NETDEV || chain->device_count > 0) {
+		chain_devices(view, "chain", chain, at);
+		return;
+	}
+	if (chain->family == NFPROTO_BRIDGE) {
+		reason = chain->hook == NF_BR_LOCAL_IN || chain->hook == NF_BR_LOCAL_OUT
+				 ? view->chains.bridge_routing
+				 : view->chains.bridging;
+	}
+	chain_says(reason, "chain", chain, at, "");
+}
+
+/* A dump of nftables. */
+struct nft_dump {
+	struct netfilter *netfilter;
+	struct netfilter_view *view;
+	bool any;
+};
+
+static void unreadable(struct netfilter_view *view, const char *what)
+{
+	find(view->chains.routing, "nftables cannot be read: %s", what);
+	find(view->chains.bridging, "nftables cannot be read: %s", what);
 }
 
 static void on_chain(const struct nlmsghdr *message, void *arg)
 {
-	struct netfilter_view *view = arg;
+	struct nft_dump *dump = arg;
+	struct netfilter *netfilter = dump->netfilter;
 	struct nl_chain chain;
-	char *reason = NULL;
 
 	if (decode_chain(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
 			 &chain) != 0) {
-		find(view->chains.routing, "nftables chains cannot be read");
-		find(view->chains.bridging, "nftables chains cannot be read");
-		return;
-	}
-	if (chain.hook < 0) {
-		return;
-	}
-	switch (chain.family) {
-	case NFPROTO_NETDEV:
-		chain_devices(view, &chain);
-		return;
-	case NFPROTO_ARP:
-		return; /* input and output only */
-	case NFPROTO_BRIDGE:
-		reason = chain.hook == NF_BR_LOCAL_IN || chain.hook == NF_BR_LOCAL_OUT
-				 ? view->chains.bridge_routing
-				 : view->chains.bridging;
-		break;
-	case NFPROTO_INET:
-		if (chain.device_count > 0) {
-			chain_devices(view, &chain);
-			return;
+		unreadable(dump->view, "a chain");
+	} else if (chain_concerns(&chain)) {
+		if (chain.idle && netfilter->idle_count < IDLE_CHAINS) {
+			netfilter->idle[netfilter->idle_count++] = chain;
+		} else {
+			chain_found(dump->view, &chain);
 		}
-		reason = view->chains.routing;
-		break;
-	default:
-		reason = view->chains.routing;
 	}
-	if (chain.family != NFPROTO_BRIDGE &&
-	    (chain.hook == NF_INET_LOCAL_IN || chain.hook == NF_INET_LOCAL_OUT)) {
+}
+
+static void on_flowtable(const struct nlmsghdr *message, void *arg)
+{
+	const struct nft_dump *dump = arg;
+	struct nl_chain flowtable;
+
+	if (decode_flowtable(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
+			     &flowtable) != 0) {
+		unreadable(dump->view, "a flowtable");
 		return;
 	}
-	find(reason, "nftables chain %s/%s/%s hooks %s", family_name(chain.family), chain.table,
-	     chain.name, hook_name(chain.family, chain.hook));
+	chain_devices(dump->view, "flowtable", &flowtable, "ingress");
 }
 
 /*
@@ -137,7 +183,8 @@ static void on_chain(const struct nlmsghdr *message, void *arg)
 static void on_table(const struct nlmsghdr *message, void *arg)
 {
 	const struct nfgenmsg *header = mnl_nlmsg_get_payload(message);
-	struct netfilter_view *view = arg;
+	const struct nft_dump *dump = arg;
+	struct netfilter_view *view = dump->view;
 
 	if (mnl_nlmsg_get_payload_len(message) < sizeof(*header)) {
 		return;
@@ -157,19 +204,21 @@ static void on_table(const struct nlmsghdr *message, void *arg)
 
 static void clear_tables(void *arg)
 {
-	struct netfilter_view *view = arg;
+	const struct nft_dump *dump = arg;
 
-	view->ip_tables = view->bridge_tables = false;
+	dump->view->ip_tables = dump->view->bridge_tables = false;
 }
 
 static void clear_chains(void *arg)
 {
-	struct netfilter_view *view = arg;
+	const struct nft_dump *dump = arg;
+	struct netfilter_view *view = dump->view;
 
 	memset(&view->chains, 0, sizeof(view->chains));
 	memset(view->device, 0, sizeof(view->device));
 	view->device_count = 0;
 	view->every_device = false;
+	dump->netfilter->idle_count = 0;
 }
 
 static void nft_request(struct nlreq *request, uint8_t subsystem, uint8_t message, uint8_t family)
@@ -186,14 +235,70 @@ static void on_generation(const struct nlmsghdr *message, void *arg)
 	decode_generation(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message), arg);
 }
 
-static bool absent(int error)
+static void on_rule(const struct nlmsghdr *message, void *arg)
 {
-	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
-	       error == -ENOENT;
+	struct nft_dump *dump = arg;
+
+	dump->any = true;
+}
+
+/*
+ * A chain that counts no rule (nft_chain.use) may count so while somebody takes its last one away,
+ * and keep it after all when that fails: only its rules, of which there are few, say that there are
+ * none.  No other chain can jump to one with a hook.
+ */
+static int look_at_idle(struct nft_dump *dump)
+{
+	struct netfilter *netfilter = dump->netfilter;
+
+	for (unsigned i = 0; i < netfilter->idle_count; i++) {
+		const struct nl_chain *chain = &netfilter->idle[i];
+		struct nlreq request;
+		int error;
+
+		nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETRULE, chain->family);
+		mnl_attr_put_strz(&request.header, NFTA_RULE_TABLE, chain->table);
+		mnl_attr_put_strz(&request.header, NFTA_RULE_CHAIN, chain->name);
+		dump->any = false;
+		error = nlsock_dump(netfilter->ask, &request, on_rule, NULL, dump);
+		if (error != 0 && error != -ENOENT) {
+			return error;
+		}
+		if (dump->any) {
+			chain_found(dump->view, chain);
+		}
+	}
+	return 0;
+}
+
+static int dump_nftables(struct nft_dump *dump)
+{
+	static const struct {
+		uint8_t message;
+		nlsock_fn fn;
+		void (*again)(void *arg);
+	} dumps[] = {
+		{NFT_MSG_GETCHAIN, on_chain, clear_chains},
+		{NFT_MSG_GETTABLE, on_table, clear_tables},
+		{NFT_MSG_GETFLOWTABLE, on_flowtable, NULL}, /* twice does no harm */
+	};
+	struct nlreq request;
+	int error = 0;
+
+	for (unsigned i = 0; i < sizeof(dumps) / sizeof(dumps[0]) && error == 0; i++) {
+		nft_request(&request, NFNL_SUBSYS_NFTABLES, dumps[i].message, NFPROTO_UNSPEC);
+		error = nlsock_dump(dump->netfilter->ask, &request, dumps[i].fn, dumps[i].again,
+				    dump);
+		if (dumps[i].message == NFT_MSG_GETFLOWTABLE && nlsock_absent(error)) {
+			error = 0; /* before 4.16 */
+		}
+	}
+	return error != 0 ? error : look_at_idle(dump);
 }
 
 static void look_at_chains(struct netfilter *netfilter, struct netfilter_view *view)
 {
+	struct nft_dump dump = {.netfilter = netfilter, .view = view};
 	struct nlreq request;
 	uint32_t generation = 0;
 	int error;
@@ -203,55 +308,74 @@ static void look_at_chains(struct netfilter *netfilter, struct netfilter_view *v
 	}
 	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETGEN, NFPROTO_UNSPEC);
 	error = nlsock_ask(netfilter->ask, &request, on_generation, &generation);
-	if (absent(error)) {
+	if (nlsock_absent(error)) {
 		netfilter->wait = ABSENT_POLLS;
 		netfilter->generation_known = false;
-		clear_chains(view);
-		clear_tables(view);
+		clear_chains(&dump);
+		clear_tables(&dump);
 		return;
 	}
 	if (error == 0 && netfilter->generation_known && generation == netfilter->generation) {
 		return;
 	}
-	clear_chains(view);
-	clear_tables(view);
-	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETCHAIN, NFPROTO_UNSPEC);
-	if (error == 0) {
-		error = nlsock_dump(netfilter->ask, &request, on_chain, clear_chains, view);
-	}
-	nft_request(&request, NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE, NFPROTO_UNSPEC);
-	if (error == 0) {
-		error = nlsock_dump(netfilter->ask, &request, on_table, clear_tables, view);
-	}
+	clear_chains(&dump);
+	clear_tables(&dump);
+	error = error != 0 ? error : dump_nftables(&dump);
 	netfilter->generation_known = error == 0;
 	netfilter->generation = generation;
 	if (error != 0) {
-		clear_chains(view);
-		find(view->chains.routing, "nftables cannot be read: %s", strerror(-error));
-		find(view->chains.bridging, "nftables cannot be read: %s", strerror(-error));
+		clear_chains(&dump);
+		unreadable(view, strerror(-error));
 	}
 }
 
 /* Every other netfilter hook, where the kernel can list them (CONFIG_NETFILTER_NETLINK_HOOK). */
 
-/* Hooks that do nothing to a forwarded frame, or that are looked at by other means. */
-static bool hook_harmless(const char *function)
+/*
+ * Hooks that do nothing to a forwarded frame, or whose doing is looked at by other means.
+ *
+ * Connection tracking notes and defragments; without a rule it stops nothing.  The fast path keeps
+ * no such notes and leaves fragments to the kernel.  NAT without a rule (nf_nat_inet_fn() with a
+ * null binding) leaves a packet as it is.
+ */
+enum { HARMLESS, REASSEMBLES, UNKNOWN };
+static int hook_does(const char *function)
 {
-	static const char *const known[] = {
-		"apparmor_ip_postroute", "apparmor_ipv6_postroute", /* labels the machine's own */
-		"ip_sabotage_in", "br_nf_", /* br_netfilter: TOPO_BR_NF and the tables it calls */
+	static const struct {
+		const char *name; /* its beginning */
+		int does;
+	} known[] = {
+		{"apparmor_ip_postroute", HARMLESS},   /* labels the machine's own */
+		{"apparmor_ipv6_postroute", HARMLESS}, /* */
+		{"ip_sabotage_in", HARMLESS},          /* br_netfilter: TOPO_BR_NF, and the */
+		{"br_nf_", HARMLESS},                  /* tables that it calls */
+		{"ipt_do_table", HARMLESS},            /* netlink/xtables */
+		{"ip6t_do_table", HARMLESS},
+		{"iptable_", HARMLESS}, /* the same before 5.16 */
+		{"ip6table_", HARMLESS},
+		{"nf_nat_", HARMLESS}, /* rules: chains of type nat, and netlink/xtables */
+		{"nf_confirm", HARMLESS},
+		{"ipv4_confirm", HARMLESS}, /* the same before 6.3 */
+		{"ipv6_confirm", HARMLESS},
+		{"nf_ct_bridge_post", HARMLESS},
+		{"ipv4_conntrack_in", REASSEMBLES},
+		{"ipv6_conntrack_in", REASSEMBLES},
+		{"ipv4_conntrack_defrag", REASSEMBLES},
+		{"ipv6_defrag", REASSEMBLES},
+		{"nf_ct_bridge_pre", REASSEMBLES},
 	};
 
 	for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (strncmp(function, known[i], strlen(known[i])) == 0) {
-			return true;
+		if (strncmp(function, known[i].name, strlen(known[i].name)) == 0) {
+			return known[i].does;
 		}
 	}
-	return false;
+	return UNKNOWN;
 }
 
 struct hook_dump {
 	char *reason;
+	bool *reassembles;
 	uint8_t family;
 	int hook;
 };
@@ -259,33 +383,40 @@ struct hook_dump {
 static void on_hook(const struct nlmsghdr *message, void *arg)
 {
 	const struct hook_dump *dump = arg;
+	int does = UNKNOWN;
 	struct nl_hook hook;
 
 	if (decode_hook(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-			&hook) == 0 &&
-	    (hook.chain || hook_harmless(hook.function))) {
-		return; /* a chain is found, and named, by its own dump */
+			&hook) == 0) {
+		does = hook.chain ? HARMLESS : hook_does(hook.function); /* a chain: its own dump */
 	}
-	find(dump->reason, "netfilter hook %.40s at %s %s", hook.function,
-	     family_name(dump->family), hook_name(dump->family, dump->hook));
+	if (does == REASSEMBLES) {
+		*dump->reassembles = true;
+	} else if (does == UNKNOWN) {
+		find(dump->reason, "netfilter hook %.40s (%s %s)", hook.function,
+		     family_name(dump->family), hook_name(dump->family, dump->hook));
+	}
 }
 
-static void look_at_hooks(struct netfilter *netfilter, struct findings *found)
+static void look_at_hooks(struct netfilter *netfilter, struct netfilter_view *view)
 {
 	static const uint8_t families[] = {NFPROTO_IPV4, NFPROTO_IPV6, NFPROTO_BRIDGE};
 	static const int hooks[] = {NF_INET_PRE_ROUTING, NF_INET_FORWARD, NF_INET_POST_ROUTING};
 
-	memset(found, 0, sizeof(*found));
+	view->ip_defrag = view->bridge_defrag = false;
+	memset(&view->hooks, 0, sizeof(view->hooks));
 	if (netfilter->hooks_absent) {
 		return;
 	}
 	for (unsigned i = 0; i < 9; i++) {
 		struct hook_dump dump = {.family = families[i / 3], .hook = hooks[i % 3]};
+		bool bridge = dump.family == NFPROTO_BRIDGE;
 		uint32_t number = htonl((uint32_t)dump.hook);
 		struct nlreq request;
 		int error;
 
-		dump.reason = dump.family == NFPROTO_BRIDGE ? found->bridging : found->routing;
+		dump.reason = bridge ? view->hooks.bridging : view->hooks.routing;
+		dump.reassembles = bridge ? &view->bridge_defrag : &view->ip_defrag;
 		nft_request(&request, NFNL_SUBSYS_HOOK, NFNL_MSG_HOOK_GET, dump.family);
 		mnl_attr_put_u32(&request.header, NFNLA_HOOK_HOOKNUM, number);
 		error = nlsock_dump(netfilter->ask, &request, on_hook, NULL, &dump);
@@ -300,13 +431,25 @@ static void look_at_hooks(struct netfilter *netfilter, struct findings *found)
 	}
 }
 
-/* Opening, looking. ------------------------------------------------------------------------- */
-
-static void ignore(const struct nlmsghdr *message, void *arg)
+/* Where hooks cannot be listed: BPF programs attached to netfilter.  A link does not say in which
+ * network namespace it is, so that of another counts as well. */
+static void look_at_programs(struct netfilter *netfilter, struct netfilter_view *view)
 {
-	(void)message;
-	(void)arg;
+	struct others_netfilter *programs = &netfilter->programs;
+	int error = others_netfilter(programs);
+
+	if (error != 0) {
+		find(view->hooks.routing, "BPF links cannot be listed: %s", strerror(-error));
+		return;
+	}
+	if (programs->forwarding) {
+		find(view->hooks.routing, "BPF program on netfilter's %s",
+		     hook_name(NFPROTO_INET, programs->hook));
+	}
+	view->ip_defrag |= programs->defrag;
 }
+
+/* Opening, looking. ------------------------------------------------------------------------- */
 
 int netfilter_open(struct netfilter **out)
 {
@@ -346,21 +489,24 @@ int netfilter_fd(const struct netfilter *netfilter)
 	return netfilter != NULL ? nlsock_fd(netfilter->listen) : -1;
 }
 
+void netfilter_notified(struct netfilter *netfilter)
+{
+	if (netfilter != NULL && nlsock_drain(netfilter->listen)) {
+		netfilter->generation_known = false;
+		netfilter->wait = 0;
+	}
+}
+
 void netfilter_look(struct netfilter *netfilter, struct netfilter_view *view)
 {
-	int got;
-
 	if (netfilter == NULL) {
 		return;
 	}
-	do {
-		got = nlsock_listen(netfilter->listen, ignore, NULL);
-		if (got >= 0 || got == -ENOBUFS) {
-			netfilter->generation_known = false;
-			netfilter->wait = 0;
-		}
-	} while (got >= 0 || got == -ENOBUFS);
+	netfilter_notified(netfilter);
 	look_at_chains(netfilter, view);
-	look_at_hooks(netfilter, &view->hooks);
+	look_at_hooks(netfilter, view);
+	if (netfilter->hooks_absent) {
+		look_at_programs(netfilter, view);
+	}
 	view->hooks_unseen = netfilter->hooks_absent;
 }

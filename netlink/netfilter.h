@@ -2,8 +2,9 @@
 /*
  * netfilter: the netfilter hooks that a forwarded frame would pass, for guard.
  *
- * What:    nftables base chains (notified), and every other hook where the kernel can list them;
- *          where it cannot, whether there may be conntrack.
+ * What:    nftables base chains and flowtables (notified), and every other hook where the kernel can
+ *          list them; where it cannot, BPF programs, and whether there may be conntrack.  A chain
+ *          without rules whose policy is to accept does nothing.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets; the caller's view is filled.
@@ -54,7 +55,8 @@ struct netfilter_view {
 	unsigned device_count;
 	struct netfilter_device device[NETFILTER_DEVICES];
 	bool every_device;
-	bool hooks_unseen; /* the kernel cannot list them */
+	bool hooks_unseen;             /* the kernel cannot list them */
+	bool ip_defrag, bridge_defrag; /* fragments are reassembled that are routed; bridged */
 	/* nftables has any that can hold a ct expression or object: for IP, for bridged frames. */
 	bool ip_tables, bridge_tables;
 };
@@ -64,8 +66,10 @@ struct netfilter;
 /* 0, also when the kernel has no netfilter netlink (*out is NULL then, which all take); -errno. */
 int netfilter_open(struct netfilter **out);
 void netfilter_close(struct netfilter *netfilter);
-/* Readable when nftables notified; -1 never. */
+/* Readable when nftables notified, then netfilter_notified(); -1 never. */
 int netfilter_fd(const struct netfilter *netfilter);
+/* Take the notifications, if any: the next look is at everything. */
+void netfilter_notified(struct netfilter *netfilter);
 /* Bring the view, which was zero or filled by the last call, up to date. */
 void netfilter_look(struct netfilter *netfilter, struct netfilter_view *view);
 

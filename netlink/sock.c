@@ -236,6 +236,30 @@ int nlsock_listen(struct nlsock *sock, nlsock_fn fn, void *arg)
 	return count;
 }
 
+static void ignore(const struct nlmsghdr *message, void *arg)
+{
+	(void)message;
+	(void)arg;
+}
+
+bool nlsock_drain(struct nlsock *sock)
+{
+	bool any = false;
+	int got;
+
+	do {
+		got = nlsock_listen(sock, ignore, NULL);
+		any |= got >= 0 || got == -ENOBUFS;
+	} while (got >= 0 || got == -ENOBUFS);
+	return any;
+}
+
+bool nlsock_absent(int error)
+{
+	return error == -EINVAL || error == -EOPNOTSUPP || error == -EPROTONOSUPPORT ||
+	       error == -ENOENT;
+}
+
 int nlsock_tell(struct nlsock *sock, const void *data, size_t size)
 {
 	int error = mnl_socket_sendto(sock->mnl, data, size) < 0 ? -errno : 0;

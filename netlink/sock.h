@@ -58,6 +58,10 @@ int nlsock_ask(struct nlsock *sock, struct nlreq *request, nlsock_fn fn, void *a
 
 /* One datagram of notifications, never blocking.  Count of messages, -EAGAIN, -ENOBUFS. */
 int nlsock_listen(struct nlsock *sock, nlsock_fn fn, void *arg);
+/* Take all notifications that wait, unread. True: there were some, or some were lost. */
+bool nlsock_drain(struct nlsock *sock);
+/* Does an error say that the kernel does not have what was asked for? */
+bool nlsock_absent(int error);
 /* Send without waiting for an answer; answers (errors) that have come are thrown away. */
 int nlsock_tell(struct nlsock *sock, const void *data, size_t size);
 

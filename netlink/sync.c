@@ -238,10 +238,6 @@ static bool next(struct mirror *mirror, uint32_t *left)
 
 		*left &= ~SYNC_BIT(kind);
 		sync->wanted &= ~SYNC_BIT(kind);
-		if (kind == SYNC_QDISC) {
-			mirror->dirty |= guard_qdiscs(mirror->guard);
-			continue;
-		}
 		sync_begin(mirror, kind);
 		if (sync_running(mirror)) {
 			return true;

@@ -248,8 +248,7 @@ static int read_some(struct verify *verify)
 			if (verify->fresh->sync.failed) {
 				return -EIO;
 			}
-			/* What the guard watches is none of the mirror's tables. */
-			verify->kind += verify->kind + 1 == SYNC_QDISC ? 2 : 1;
+			verify->kind++;
 			if (verify->kind == SYNC_KINDS) {
 				return 1;
 			}

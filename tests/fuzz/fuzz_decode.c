@@ -17,7 +17,9 @@ union decoded {
 	struct nl_qdisc qdisc;
 	struct nl_chain chain;
 	struct nl_hook hook;
+	struct nl_policy policy;
 	uint32_t word;
+	char kind[16];
 };
 
 static void on_vlan(const struct nl_vlan *vlan, void *arg)
@@ -50,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	copy = malloc(size);
 	memcpy(copy, data + 1, size);
-	switch (data[0] % 13) {
+	switch (data[0] % 17) {
 	case 0:
 		decode_link(copy, size, &out.link);
 		break;
@@ -94,6 +96,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	case 12:
 		out.word = 0;
 		decode_mdb(copy, size, on_group, on_router, &out.word);
+		break;
+	case 13:
+		decode_filter_kind(copy, size, out.kind, sizeof(out.kind));
+		break;
+	case 14:
+		decode_flowtable(copy, size, &out.chain);
+		break;
+	case 15:
+		decode_policy(copy, size, &out.policy);
+		break;
+	case 16:
+		decode_link_xdp(copy, size, &out.word);
 		break;
 	}
 	free(copy);

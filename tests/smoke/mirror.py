@@ -192,7 +192,8 @@ def nft_forward():
         cross(5, routed_frames(5, addr4(5), addr4(6)), {}, way="kernel", patience=0.3)
 
     hooked("nft add table inet lab && "
-           "nft add chain inet lab fw '{ type filter hook forward priority 0; }'",
+           "nft add chain inet lab fw '{ type filter hook forward priority 0; }' && "
+           "nft add rule inet lab fw counter",
            "nft delete table inet lab", ("p5", "p6"), "nftables", passes)
     crosses(5, 6)
 
@@ -206,7 +207,8 @@ def nft_bridge():
         cross(1, bridged_frames(1, 2, 5), {}, way="kernel", patience=0.3)
 
     hooked("nft add table bridge lab && "
-           "nft add chain bridge lab fw '{ type filter hook forward priority 0; }'",
+           "nft add chain bridge lab fw '{ type filter hook forward priority 0; }' && "
+           "nft add rule bridge lab fw counter",
            "nft delete table bridge lab", ("p1", "p2"), "nftables", passes)
     cross(1, bridged_frames(1, 2, 5), {2: 5})
 
@@ -221,7 +223,8 @@ def nft_ingress():
             same(port_state("p6")[0], "fast", "state of p6")
 
     hooked("nft add table netdev lab && "
-           "nft add chain netdev lab in '{ type filter hook ingress device p5 priority 0; }'",
+           "nft add chain netdev lab in '{ type filter hook ingress device p5 priority 0; }' && "
+           "nft add rule netdev lab in counter",
            "nft delete table netdev lab", ("p5",), "", passes)
     crosses(5, 6)
 

@@ -53,7 +53,9 @@ union decoded {
 	struct nl_qdisc qdisc;
 	struct nl_chain chain;
 	struct nl_hook hook;
+	struct nl_policy policy;
 	uint32_t word;
+	char kind[16];
 };
 
 #define DECODER(name, member)                                                   \
@@ -72,6 +74,14 @@ DECODER(chain, chain)
 DECODER(hook, hook)
 DECODER(generation, word)
 DECODER(spdinfo, word)
+DECODER(flowtable, chain)
+DECODER(policy, policy)
+DECODER(link_xdp, word)
+
+static int do_filter_kind(const void *data, size_t size, union decoded *out)
+{
+	return decode_filter_kind(data, size, out->kind, sizeof(out->kind));
+}
 
 typedef int (*decoder)(const void *data, size_t size, union decoded *out);
 
@@ -407,6 +417,65 @@ static void qdisc_says_its_kind_and_place(void **state)
 	assert_int_equal(out.qdisc.ifindex, 8);
 	assert_int_equal(out.qdisc.parent, TC_H_ROOT);
 	assert_string_equal(out.qdisc.kind, "htb");
+	decode(do_filter_kind, &out);
+	assert_string_equal(out.kind, "htb");
+}
+
+/* sch_fq holds every flow to its maximum rate, be it forwarded or not. */
+static void fq_with_a_maximum_rate_limits(void **state)
+{
+	static const uint32_t rates[] = {UINT32_MAX, 125000};
+
+	for (int i = 0; i < 2; i++) {
+		struct tcmsg *header = begin(sizeof(*header));
+		struct nlattr *options;
+
+		header->tcm_ifindex = 8;
+		mnl_attr_put_strz(message, TCA_KIND, "fq");
+		options = mnl_attr_nest_start(message, TCA_OPTIONS);
+		mnl_attr_put_u32(message, TCA_FQ_PLIMIT, 100);
+		mnl_attr_put_u32(message, TCA_FQ_FLOW_MAX_RATE, rates[i]);
+		mnl_attr_nest_end(message, options);
+		decode(do_qdisc, &out);
+		assert_int_equal(out.qdisc.limits, i == 1);
+	}
+}
+
+static void chain_is_idle_when_it_accepts_and_counts_no_rule(void **state)
+{
+	static const struct {
+		uint32_t policy, use;
+		bool idle;
+	} cases[] = {{NF_ACCEPT, 0, true}, {NF_ACCEPT, 1, false}, {NF_DROP, 0, false}};
+
+	for (int i = 0; i < 3; i++) {
+		begin(sizeof(struct nfgenmsg));
+		mnl_attr_put_u32(message, NFTA_CHAIN_POLICY, htonl(cases[i].policy));
+		decode(do_chain, &out);
+		assert_false(out.chain.idle);
+		mnl_attr_put_u32(message, NFTA_CHAIN_USE, htonl(cases[i].use));
+		decode(do_chain, &out);
+		assert_int_equal(out.chain.idle, cases[i].idle);
+	}
+}
+
+static void flowtable_lists_its_devices(void **state)
+{
+	struct nlattr *hook, *devices;
+
+	begin(sizeof(struct nfgenmsg));
+	mnl_attr_put_strz(message, NFTA_FLOWTABLE_TABLE, "t");
+	mnl_attr_put_strz(message, NFTA_FLOWTABLE_NAME, "ft");
+	hook = mnl_attr_nest_start(message, NFTA_FLOWTABLE_HOOK);
+	devices = mnl_attr_nest_start(message, NFTA_FLOWTABLE_HOOK_DEVS);
+	mnl_attr_put_strz(message, NFTA_DEVICE_NAME, "eth1");
+	mnl_attr_put_strz(message, NFTA_DEVICE_NAME, "eth2");
+	mnl_attr_nest_end(message, devices);
+	mnl_attr_nest_end(message, hook);
+	decode(do_flowtable, &out);
+	assert_string_equal(out.chain.name, "ft");
+	assert_int_equal(out.chain.device_count, 2);
+	assert_string_equal(out.chain.device[1], "eth2");
 }
 
 static void chain_lists_its_devices_and_prefixes(void **state)
@@ -447,7 +516,7 @@ static void hook_says_its_function(void **state)
 
 static void generation_and_policy_counts_are_read(void **state)
 {
-	struct xfrmu_spdinfo info = {.fwdcnt = 2, .outcnt = 1};
+	struct xfrmu_spdinfo info = {.fwdcnt = 2, .outcnt = 1, .incnt = 5, .outscnt = 7};
 
 	begin(sizeof(struct nfgenmsg));
 	mnl_attr_put_u32(message, NFTA_GEN_ID, htonl(513));
@@ -457,6 +526,39 @@ static void generation_and_policy_counts_are_read(void **state)
 	mnl_attr_put(message, XFRMA_SPD_INFO, sizeof(info), &info);
 	decode(do_spdinfo, &out);
 	assert_int_equal(out.word, 3);
+}
+
+static void policy_says_its_direction_and_interface(void **state)
+{
+	struct xfrm_userpolicy_info *info = begin(sizeof(*info));
+
+	info->dir = XFRM_POLICY_FWD;
+	info->sel.family = AF_INET;
+	info->sel.prefixlen_s = 16;
+	info->sel.saddr.a4 = htonl(0x0a010000);
+	decode(do_policy, &out);
+	assert_int_equal(out.policy.direction, XFRM_POLICY_FWD);
+	assert_int_equal(out.policy.from_bits, 16);
+	assert_int_equal(out.policy.from.b[1], 1);
+	assert_int_equal(out.policy.if_id, 0);
+	mnl_attr_put_u32(message, XFRMA_IF_ID, 7);
+	decode(do_policy, &out);
+	assert_int_equal(out.policy.if_id, 7);
+}
+
+static void link_says_its_xdp_program(void **state)
+{
+	struct nlattr *xdp;
+
+	begin(sizeof(struct ifinfomsg));
+	decode(do_link_xdp, &out);
+	assert_int_equal(out.word, 0);
+	xdp = mnl_attr_nest_start(message, IFLA_XDP);
+	mnl_attr_put_u8(message, IFLA_XDP_ATTACHED, 2);
+	mnl_attr_put_u32(message, IFLA_XDP_PROG_ID, 77);
+	mnl_attr_nest_end(message, xdp);
+	decode(do_link_xdp, &out);
+	assert_int_equal(out.word, 77);
 }
 
 int main(void)
@@ -474,6 +576,11 @@ int main(void)
 		cmocka_unit_test(rule_with_a_selector_is_not_plain),
 		cmocka_unit_test(netconf_says_only_what_it_says),
 		cmocka_unit_test(qdisc_says_its_kind_and_place),
+		cmocka_unit_test(fq_with_a_maximum_rate_limits),
+		cmocka_unit_test(chain_is_idle_when_it_accepts_and_counts_no_rule),
+		cmocka_unit_test(flowtable_lists_its_devices),
+		cmocka_unit_test(policy_says_its_direction_and_interface),
+		cmocka_unit_test(link_says_its_xdp_program),
 		cmocka_unit_test(chain_lists_its_devices_and_prefixes),
 		cmocka_unit_test(hook_says_its_function),
 		cmocka_unit_test(generation_and_policy_counts_are_read),
