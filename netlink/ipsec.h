@@ -2,9 +2,9 @@
 /*
  * ipsec: the policies that a forwarded packet would be held against.
  *
- * What:    policies of the directions out and fwd (in is for the machine itself, and so are those of
- *          sockets), and the default when none matches.  A policy of an xfrm interface is for what
- *          goes by that, which is no port.
+ * What:    policies of the directions out and fwd (in is for the machine itself, and so are those
+ *          of sockets), and the default when none matches.  A policy of an xfrm interface is for
+ *          what goes by that, which is no port.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets.

@@ -502,7 +502,8 @@ static void mark_devices(const struct mirror *mirror, const struct link *const *
 	}
 }
 
-/* Name to the guard what frames come by, so that it has looked at it when we ask. False: no memory. */
+/* Name to the guard what frames come by, so that it has looked at it when we ask.  False: no
+ * memory. */
 static bool watch_devices(struct mirror *mirror, const struct link *const *links)
 {
 	bool *marks = calloc(mirror->link_count + 1, sizeof(*marks));

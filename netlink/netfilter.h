@@ -2,9 +2,9 @@
 /*
  * netfilter: the netfilter hooks that a forwarded frame would pass, for guard.
  *
- * What:    nftables base chains and flowtables (notified), and every other hook where the kernel can
- *          list them; where it cannot, BPF programs, and whether there may be conntrack.  A chain
- *          without rules whose policy is to accept does nothing.
+ * What:    nftables base chains and flowtables (notified), and every other hook where the kernel
+ *          can list them; where it cannot, BPF programs, and whether there may be conntrack.  A
+ *          chain without rules whose policy is to accept does nothing.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets; the caller's view is filled.

@@ -2,8 +2,8 @@
 /*
  * traffic: traffic control on the interfaces that matter: qdiscs that shape or police, filters.
  *
- * What:    a qdisc that only orders what waits is no obstacle: frames of the fast path never wait in
- *          one.  A clsact or ingress qdisc is none without a filter.
+ * What:    a qdisc that only orders what waits is no obstacle: frames of the fast path never wait
+ *          in one.  A clsact or ingress qdisc is none without a filter.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets.
@@ -28,7 +28,8 @@ void traffic_close(struct traffic *traffic);
 int traffic_fd(const struct traffic *traffic);
 /* Take the notifications. True: there were some. */
 bool traffic_changed(struct traffic *traffic);
-/* A reason ("" none) for each of `count` interfaces.  0; -errno: not all could be read, try again. */
+/* A reason ("" none) for each of `count` interfaces.  0; -errno: not all could be read, try
+ * again. */
 int traffic_look(struct traffic *traffic, const struct guard_device *devices, unsigned count,
 		 char (*reasons)[GUARD_REASON]);
 

@@ -28,8 +28,8 @@ struct xtables;
 /* 0 or -ENOMEM. */
 int xtables_open(struct xtables **out);
 void xtables_close(struct xtables *xtables);
-/* Fill the view, which was zeroed.  `hooks_unseen`: the kernel cannot list its hooks, so what can be
- * known of ebtables is whether its modules are loaded. */
+/* Fill the view, which was zeroed.  `hooks_unseen`: the kernel cannot list its hooks, so what can
+ * be known of ebtables is whether its modules are loaded. */
 void xtables_look(struct xtables *xtables, bool hooks_unseen, struct xtables_view *view);
 
 #endif
