@@ -57,6 +57,13 @@ static uint32_t member_form(const struct crossing *cross, const struct topo_if *
 	return form_of_if(form, out);
 }
 
+static bool is_ip(const struct xsk_frame *frame)
+{
+	unsigned type = frame_ethertype(frame);
+
+	return type == ETHERTYPE_IPV4 || type == ETHERTYPE_IPV6;
+}
+
 /* Egress ------------------------------------------------------------------------------------ */
 
 /* To the member of an FDB entry: TX, with the form. */
@@ -140,6 +147,88 @@ static struct verdict flood(struct path *path, const struct crossing *cross,
 	return to_all(path, cross, a, targets, PUNT_FLOOD);
 }
 
+/* Groups ------------------------------------------------------------------------------------ */
+
+/* The group and source of an IP packet whose header is in order, as br_mdb_entry_skb_get() takes
+ * them; false where the kernel looks closer: reports, queries, and groups that all of a link is in
+ * (224.0.0.0/24, RFC 5771 4; ff01::/16 and ff02::/16, RFC 4291 2.7). */
+static bool read_group(const struct xsk_frame *inner, struct mdb_key *key)
+{
+	const struct ipv4 *ip4 = (const struct ipv4 *)(inner->data + ETH_SIZE);
+	const struct ipv6 *ip6 = (const struct ipv6 *)(inner->data + ETH_SIZE);
+	unsigned type = frame_ethertype(inner), size;
+
+	if (type == ETHERTYPE_IPV4) {
+		key->family = IP_V4;
+		if (parse_ipv4(inner, &size) != PARSE_OK || ip4->proto == PROTO_IGMP ||
+		    (ip4->dst[0] == 224 && !ip4->dst[1] && !ip4->dst[2])) {
+			return false;
+		}
+		memcpy(key->group.b, ip4->dst, sizeof(ip4->dst));
+		memcpy(key->source.b, ip4->src, sizeof(ip4->src));
+		return true;
+	}
+	key->family = IP_V6;
+	/* ipv6_mc_check_ip6hdr() drops what has no payload */
+	if (parse_ipv6(inner, &size) != PARSE_OK || size == IPV6_SIZE ||
+	    (ip6->dst[1] & 0xf) <= 2) {
+		return false;
+	}
+	memcpy(key->group.b, ip6->dst, sizeof(ip6->dst));
+	memcpy(key->source.b, ip6->src, sizeof(ip6->src));
+	return true;
+}
+
+/* Who listens to what the frame is for; NULL: ask the kernel. */
+static const struct mdb_entry *group_of(const struct path *path, const struct crossing *cross,
+					const struct xsk_frame *frame, const struct arrival *a)
+{
+	struct mdb_key key = {.bridge = cross->br->ifindex, .vlan = cross->vid, .family = MDB_L2};
+	const struct mdb_entry *entry;
+	struct xsk_frame inner = *frame;
+
+	if (!cross->br->filtering && a->tag) {
+		tag_take_off(&inner);
+	}
+	if (is_tag(frame_eth(&inner)->type_be)) {
+		return NULL;
+	}
+	if (!is_ip(&inner)) {
+		memcpy(key.group.b, &a->dst, MAC_SIZE);
+		return mdb_find(path->mdb, &key);
+	}
+	if (!read_group(&inner, &key)) {
+		return NULL;
+	}
+	entry = mdb_find(path->mdb, &key);
+	if (!entry) {
+		key.source = (struct ip_addr){{0}};
+		entry = mdb_find(path->mdb, &key);
+	}
+	return entry;
+}
+
+/* br_multicast_flood() */
+static struct verdict to_group(struct path *path, const struct crossing *cross,
+			       const struct arrival *a, const struct mdb_entry *group)
+{
+	uint64_t targets = 0;
+
+	for (unsigned i = 0; i < group->count; i++) {
+		const struct topo_if *out = topo_if(path->topo, group->ifindex[i]);
+
+		if (!is_fast_member(out, cross->br)) {
+			return verdict_punt(PUNT_MULTICAST);
+		}
+		targets |= 1ull << out->member;
+	}
+	targets &= cross->vlan->egress & ~closed(cross);
+	if (!targets) {
+		return verdict_drop(DROP_GROUP_NONE);
+	}
+	return to_all(path, cross, a, targets, PUNT_MULTICAST);
+}
+
 /* Ingress ----------------------------------------------------------------------------------- */
 
 /*
@@ -155,13 +244,6 @@ static bool netfilter_agrees(struct xsk_frame *frame)
 	}
 	frame->len = ETH_SIZE + size;
 	return true;
-}
-
-static bool is_ip(const struct xsk_frame *frame)
-{
-	unsigned type = frame_ethertype(frame);
-
-	return type == ETHERTYPE_IPV4 || type == ETHERTYPE_IPV6;
 }
 
 #define AGREED (-1)
@@ -316,6 +398,7 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 {
 	struct crossing cross = {.in = in, .br = br, .size = a->size};
 	unsigned learnt = path->learn_count;
+	const struct mdb_entry *group = NULL;
 	const struct topo_if *out = NULL;
 	struct verdict verdict;
 	uint32_t form = 0;
@@ -329,7 +412,10 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 		cross.tag = tag_of(br->proto_be, cross.vid) | (a->tag ? TAG_PRIORITY : 0);
 	}
 	if (a->dst & MAC_GROUP) {
-		return verdict_punt(PUNT_MULTICAST);
+		group = group_of(path, &cross, frame, a);
+		if (!group || group->kernel) {
+			return verdict_punt(PUNT_MULTICAST);
+		}
 	}
 	refused = learn(path, &cross, a->src);
 	if (refused != AGREED) {
@@ -337,6 +423,9 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 	}
 	if (!has(cross.vlan->ingress, in)) {
 		return verdict_drop(DROP_VLAN);
+	}
+	if (group) {
+		return to_group(path, &cross, a, group);
 	}
 	verdict = cross_over(path, &cross, frame, a, &out, &form);
 	if (!out || verdict.kind != VERDICT_TX) {

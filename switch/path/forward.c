@@ -18,6 +18,7 @@ void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 	emc_begin(&path->emc, version);
 	path->topo = tables_topo(tables);
 	path->fdb = tables->fdb;
+	path->mdb = tables->mdb;
 	path->neigh = tables->neigh;
 	path->nexthops = rib_nexthops(tables->rib);
 	for (int family = 0; family < IP_FAMILIES; family++) {

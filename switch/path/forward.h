@@ -46,6 +46,7 @@ struct path {
 	const struct tables *tables;
 	const struct topo *topo;
 	const struct fdb *fdb;
+	const struct mdb *mdb;
 	const struct neigh *neigh;
 	const struct nexthops *nexthops;
 	const struct fib *local[IP_FAMILIES];

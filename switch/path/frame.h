@@ -19,6 +19,7 @@
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_IPV6 0x86ddu
 
+#define PROTO_IGMP 2u
 #define PROTO_TCP 6u
 #define PROTO_UDP 17u
 #define PROTO_HOPOPTS 0u

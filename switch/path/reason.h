@@ -19,7 +19,8 @@
 	X(PUNT_POLICED, "punt_policed", "over the punt rate of its class")                         \
 	X(PUNT_FAILED, "punt_failed", "the kernel did not take the punted frame")                  \
 	X(VLAN, "vlan", "VLAN not allowed at the bridge port it came in or would leave by")        \
-	X(ISOLATED, "isolated", "from an isolated bridge port to another")
+	X(ISOLATED, "isolated", "from an isolated bridge port to another")                         \
+	X(GROUP_NONE, "group_none", "multicast with no other port that listens")
 
 enum drop_reason {
 #define DROP_REASON_ENUM(id, name, meaning) DROP_##id,

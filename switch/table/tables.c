@@ -16,9 +16,13 @@ int tables_create(struct tables *tables, const struct tables_limits *limits)
 	if (err) {
 		goto topo;
 	}
-	err = neigh_create(&made.neigh, limits->neigh);
+	err = mdb_create(&made.mdb);
 	if (err) {
 		goto fdb;
+	}
+	err = neigh_create(&made.neigh, limits->neigh);
+	if (err) {
+		goto mdb;
 	}
 	err = rib_create(&made.rib, limits->routes);
 	if (err) {
@@ -28,6 +32,8 @@ int tables_create(struct tables *tables, const struct tables_limits *limits)
 	return 0;
 neigh:
 	neigh_destroy(made.neigh);
+mdb:
+	mdb_destroy(made.mdb);
 fdb:
 	fdb_destroy(made.fdb);
 topo:
@@ -39,6 +45,7 @@ void tables_destroy(struct tables *tables)
 {
 	rib_destroy(tables->rib);
 	neigh_destroy(tables->neigh);
+	mdb_destroy(tables->mdb);
 	fdb_destroy(tables->fdb);
 	topo_destroy(tables->topo);
 	*tables = (struct tables){0};

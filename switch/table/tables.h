@@ -16,6 +16,7 @@
 #define SHUNT_TABLE_TABLES_H
 
 #include "table/fdb.h"
+#include "table/mdb.h"
 #include "table/neigh.h"
 #include "table/rib.h"
 #include "table/topo.h"
@@ -23,6 +24,7 @@
 struct tables {
 	struct topo *topo; /* tables_topo(); never NULL, empty at first */
 	struct fdb *fdb;
+	struct mdb *mdb;
 	struct neigh *neigh;
 	struct rib *rib;
 	uint64_t topo_version; /* counts published topos, stored (release) after each */
