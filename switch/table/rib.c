@@ -37,6 +37,7 @@ static uint32_t route_take(struct rib *rib)
 		rib->route = fresh;
 		rib->room = room;
 	}
+	rib->route[rib->next].used = 0; /* in memory that was never written */
 	return rib->next++;
 }
 
