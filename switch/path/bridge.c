@@ -170,8 +170,7 @@ static bool read_group(const struct xsk_frame *inner, struct mdb_key *key)
 	}
 	key->family = IP_V6;
 	/* ipv6_mc_check_ip6hdr() drops what has no payload */
-	if (parse_ipv6(inner, &size) != PARSE_OK || size == IPV6_SIZE ||
-	    (ip6->dst[1] & 0xf) <= 2) {
+	if (parse_ipv6(inner, &size) != PARSE_OK || size == IPV6_SIZE || (ip6->dst[1] & 0xf) <= 2) {
 		return false;
 	}
 	memcpy(key->group.b, ip6->dst, sizeof(ip6->dst));
@@ -208,25 +207,35 @@ static const struct mdb_entry *group_of(const struct path *path, const struct cr
 	return entry;
 }
 
-/* br_multicast_flood() */
-static struct verdict to_group(struct path *path, const struct crossing *cross,
-			       const struct arrival *a, const struct mdb_entry *group)
+/* The members that listen, whatever may be between; false when one of them is not ours to send to. */
+static bool listeners(const struct path *path, const struct crossing *cross,
+		      const struct xsk_frame *frame, const struct arrival *a, uint64_t *members)
 {
-	uint64_t targets = 0;
+	const struct mdb_entry *group = group_of(path, cross, frame, a);
 
+	*members = 0;
+	if (!group || group->kernel) {
+		return false;
+	}
 	for (unsigned i = 0; i < group->count; i++) {
 		const struct topo_if *out = topo_if(path->topo, group->ifindex[i]);
 
 		if (!is_fast_member(out, cross->br)) {
-			return verdict_punt(PUNT_MULTICAST);
+			return false;
 		}
-		targets |= 1ull << out->member;
+		*members |= 1ull << out->member;
 	}
-	targets &= cross->vlan->egress & ~closed(cross);
-	if (!targets) {
-		return verdict_drop(DROP_GROUP_NONE);
-	}
-	return to_all(path, cross, a, targets, PUNT_MULTICAST);
+	return true;
+}
+
+/* br_multicast_flood() */
+static struct verdict to_group(struct path *path, const struct crossing *cross,
+			       const struct arrival *a, uint64_t members)
+{
+	uint64_t targets = members & cross->vlan->egress & ~closed(cross);
+
+	return targets ? to_all(path, cross, a, targets, PUNT_MULTICAST)
+		       : verdict_drop(DROP_GROUP_NONE);
 }
 
 /* Ingress ----------------------------------------------------------------------------------- */
@@ -398,8 +407,8 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 {
 	struct crossing cross = {.in = in, .br = br, .size = a->size};
 	unsigned learnt = path->learn_count;
-	const struct mdb_entry *group = NULL;
 	const struct topo_if *out = NULL;
+	uint64_t members = 0;
 	struct verdict verdict;
 	uint32_t form = 0;
 	int refused;
@@ -411,11 +420,8 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 	if (br->filtering) {
 		cross.tag = tag_of(br->proto_be, cross.vid) | (a->tag ? TAG_PRIORITY : 0);
 	}
-	if (a->dst & MAC_GROUP) {
-		group = group_of(path, &cross, frame, a);
-		if (!group || group->kernel) {
-			return verdict_punt(PUNT_MULTICAST);
-		}
+	if (a->dst & MAC_GROUP && !listeners(path, &cross, frame, a, &members)) {
+		return verdict_punt(PUNT_MULTICAST);
 	}
 	refused = learn(path, &cross, a->src);
 	if (refused != AGREED) {
@@ -424,8 +430,8 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 	if (!has(cross.vlan->ingress, in)) {
 		return verdict_drop(DROP_VLAN);
 	}
-	if (group) {
-		return to_group(path, &cross, a, group);
+	if (a->dst & MAC_GROUP) {
+		return to_group(path, &cross, a, members);
 	}
 	verdict = cross_over(path, &cross, frame, a, &out, &form);
 	if (!out || verdict.kind != VERDICT_TX) {

@@ -145,6 +145,84 @@ static void a_flood_reaches_every_target_once_with_one_frame(void **state)
 	assert_int_equal(sent(3, &len), NULL);
 }
 
+/* p0 and p2 want VLAN 7 tagged, p1 untagged; p1 sends. */
+static void build_vlan(uint64_t untagged)
+{
+	const struct topo_bridge_conf conf = {
+		.ifindex = WORLD_BRIDGE, .filtering = true, .proto_be = htons(TPID_8021Q)};
+	const struct topo_vlan vlan = {.vid = 7,
+				       .flood_ours = true,
+				       .ingress = 7,
+				       .learn = 7,
+				       .egress = 7,
+				       .untagged = untagged,
+				       .flood = 7};
+	struct topo_if iface = {
+		.mtu = 1500, .mtu6 = 1500, .flags = TOPO_UP | TOPO_L2 | TOPO_LEARNING};
+	struct topo *topo = topo_create();
+	int bridge;
+
+	for (uint32_t slot = 0; slot < 3; slot++) {
+		iface.ifindex = slot + 1;
+		iface.kind = TOPO_PORT;
+		iface.slot = (int16_t)slot;
+		assert_int_equal(topo_add_if(topo, &iface), 0);
+	}
+	iface.ifindex = WORLD_BRIDGE;
+	iface.kind = TOPO_BRIDGE;
+	iface.slot = TOPO_NONE;
+	assert_int_equal(topo_add_if(topo, &iface), 0);
+	bridge = topo_add_bridge(topo, &conf);
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(topo_join(topo, i + 1, bridge), i);
+		topo_set_pvid(topo, bridge, (int)i, 7);
+	}
+	assert_int_equal(topo_add_vlan(topo, bridge, &vlan), 0);
+	tables_publish_topo(&world.tables, topo);
+}
+
+static void a_flood_in_two_forms_is_one_copy_more(void **state)
+{
+	static const uint8_t tag[] = {0x81, 0, 0, 7};
+	uint32_t len, plain = ETH_SIZE + IPV4_SIZE + 8 + 18;
+	const uint8_t *out;
+
+	build_vlan(1); /* p0 untagged, p2 tagged */
+	inject(1, world_station(7), world_station(1));
+	worker_burst(worker);
+	out = sent(0, &len);
+	assert_non_null(out);
+	assert_int_equal(len, plain);
+	assert_memory_equal(out, bytes, plain);
+	out = sent(2, &len);
+	assert_non_null(out);
+	assert_int_equal(len, plain + 4);
+	assert_memory_equal(out, bytes, 12);
+	assert_memory_equal(out + 12, tag, 4);
+	assert_memory_equal(out + 16, bytes + 12, plain - 12);
+	assert_null(sent(1, &len));
+	worker_burst(worker);
+	assert_int_equal(count(1)->flooded, 1);
+	assert_int_equal(count(2)->tx_bytes, plain + 4);
+}
+
+static void without_a_frame_for_the_copy_that_form_is_full(void **state)
+{
+	frame_id taken[1024];
+	uint32_t len;
+	size_t n;
+
+	build_vlan(1);
+	inject(1, world_station(7), world_station(1));
+	n = umem_take(umem, taken, 1024);
+	worker_burst(worker);
+	assert_non_null(sent(0, &len));
+	assert_null(sent(2, &len));
+	assert_int_equal(count(2)->drops[DROP_TX_FULL], 1);
+	assert_int_equal(count(0)->drops[DROP_TX_FULL], 0);
+	umem_give(umem, taken, n);
+}
+
 static void a_blocked_egress_is_counted_and_harms_nobody_else(void **state)
 {
 	uint32_t len;
@@ -191,12 +269,30 @@ static void a_new_station_is_reported_once_in_a_while(void **state)
 	assert_true(worker_event(worker, &event));
 	assert_int_equal(event.kind, WORKER_LEARN);
 	assert_int_equal(event.slot, 0);
+	assert_int_equal(event.ifindex, 1);
+	assert_int_equal(event.vlan, 0);
 	assert_memory_equal(&event.mac, &station, 6);
 	assert_false(worker_event(worker, &event));
 	inject(2, world_station(1), station); /* moved */
 	worker_burst(worker);
 	assert_true(worker_event(worker, &event));
 	assert_int_equal(event.slot, 2);
+}
+
+static void a_station_is_reported_in_each_of_its_vlans(void **state)
+{
+	struct worker_event event;
+
+	inject(0, world_station(1), world_station(7));
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.vlan, 0);
+	build_vlan(7);
+	inject(0, world_station(1), world_station(7));
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.vlan, 7);
+	assert_int_equal(event.ifindex, 1);
 }
 
 static void the_reported_source_is_the_one_received_not_the_rewritten(void **state)
@@ -293,9 +389,12 @@ int main(void)
 		T(a_frame_crosses_by_its_address_and_is_counted_on_both_sides),
 		T(a_single_frame_does_not_wait_for_a_batch),
 		T(a_flood_reaches_every_target_once_with_one_frame),
+		T(a_flood_in_two_forms_is_one_copy_more),
+		T(without_a_frame_for_the_copy_that_form_is_full),
 		T(a_blocked_egress_is_counted_and_harms_nobody_else),
 		T(punts_and_drops_are_counted_by_reason_on_the_ingress),
 		T(a_new_station_is_reported_once_in_a_while),
+		T(a_station_is_reported_in_each_of_its_vlans),
 		T(the_reported_source_is_the_one_received_not_the_rewritten),
 		T(every_burst_answers_its_queue),
 		T(frames_that_waited_out_a_hang_are_thrown_away),
