@@ -157,7 +157,12 @@ $(B)/tests/%.bpf.o: tests/smoke/%.bpf.c
 	@mkdir -p $(@D)
 	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o
+# Fills the kernel's tables (tests/smoke, tests/bench).
+$(B)/tests/routes: tests/smoke/routes.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< -lmnl
+
+tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o $(B)/tests/routes
 
 # The work is done when the file is read (NEEDED above).
 deps:

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/timerfd.h>
+#include <urcu-qsbr.h>
 
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
@@ -287,6 +288,8 @@ int sync_now(struct mirror *mirror)
 		while (sync_running(mirror)) {
 			int result = sync_advance(mirror);
 
+			/* Or no hash would grow before the last entry is in. */
+			rcu_quiescent_state();
 			if (result != 0 && result != -EAGAIN) {
 				return result;
 			}

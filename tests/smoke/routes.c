@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * routes: fills the kernel's tables by the hundred thousand, for tests and benchmarks: requests go in
+ * batches without acknowledgement, from a fixed seed.
+ *
+ *   routes fill4 COUNT VIA...          routes with prefix lengths as a full BGP table has them
+ *   routes fill6 COUNT VIA...
+ *   routes storm RATE SECONDS VIA...   adds, changes and deletes, RATE a second (0: as fast as it goes)
+ *   routes neigh COUNT DEV             permanent neighbours 172.16.0.0/12
+ *   routes fdb COUNT DEV               static MACs behind a bridge port, 02:fd:...
+ *
+ * Every route has protocol 99.  What was done and how long the kernel took is printed.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
+
+#define PROTOCOL 99
+#define BATCH_SIZE 65536u
+#define MESSAGE_MAX 128u
+#define STORM_PREFIXES 131072u
+
+struct prefix {
+	uint8_t addr[16];
+	unsigned len;
+};
+
+static struct mnl_socket *mnl;
+static char batch[BATCH_SIZE + MESSAGE_MAX] __attribute__((aligned(8)));
+static size_t batched;
+static unsigned long refused;
+static uint64_t seed = 0x5eed5eed5eed5eedull;
+
+static void fail(const char *what)
+{
+	fprintf(stderr, "routes: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* xorshift64 (Marsaglia): the same on every machine. */
+static uint64_t dice(void)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return seed * 2685821657736338717ull;
+}
+
+/* Requests. --------------------------------------------------------------------------------- */
+
+static void send_batch(void)
+{
+	static char answer[65536];
+	ssize_t size;
+
+	if (batched == 0) {
+		return;
+	}
+	if (mnl_socket_sendto(mnl, batch, batched) < 0) {
+		fail("sendto");
+	}
+	batched = 0;
+	while ((size = recv(mnl_socket_get_fd(mnl), answer, sizeof(answer), MSG_DONTWAIT)) > 0) {
+		const struct nlmsghdr *message = (const struct nlmsghdr *)answer;
+
+		for (int left = (int)size; mnl_nlmsg_ok(message, left);
+		     message = mnl_nlmsg_next(message, &left)) {
+			refused += message->nlmsg_type == NLMSG_ERROR;
+		}
+	}
+}
+
+static struct nlmsghdr *request(uint16_t type, uint16_t flags)
+{
+	struct nlmsghdr *message;
+
+	if (batched >= BATCH_SIZE) {
+		send_batch();
+	}
+	message = mnl_nlmsg_put_header(batch + batched);
+	message->nlmsg_type = type;
+	message->nlmsg_flags = NLM_F_REQUEST | flags;
+	return message;
+}
+
+static void put_route(uint16_t type, const struct prefix *prefix, int family,
+		      const struct prefix *via)
+{
+	struct nlmsghdr *message = request(type,
+					   type == RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0);
+	struct rtmsg *route = mnl_nlmsg_put_extra_header(message, sizeof(*route));
+	size_t size = family == AF_INET ? 4 : 16;
+
+	route->rtm_family = (uint8_t)family;
+	route->rtm_dst_len = (uint8_t)prefix->len;
+	route->rtm_table = RT_TABLE_MAIN;
+	route->rtm_protocol = PROTOCOL;
+	route->rtm_type = RTN_UNICAST;
+	mnl_attr_put(message, RTA_DST, size, prefix->addr);
+	if (via != NULL) {
+		mnl_attr_put(message, RTA_GATEWAY, size, via->addr);
+	}
+	batched += message->nlmsg_len;
+}
+
+/* Prefixes. --------------------------------------------------------------------------------- */
+
+/* Parts of a thousand by length, as public route collectors show them. */
+struct share {
+	uint8_t len;
+	uint16_t share;
+};
+
+static const struct share shares4[] = {
+	{24, 598}, {22, 116}, {23, 104}, {21, 53}, {20, 46}, {19, 26}, {18, 14}, {16, 14}, {17, 9},
+	{15, 6},   {14, 5},   {13, 3},   {12, 2},  {11, 1},  {10, 1},  {9, 1},   {8, 1},
+};
+static const struct share shares6[] = {
+	{48, 460}, {32, 130}, {44, 110}, {40, 100}, {36, 50}, {46, 30}, {47, 25},
+	{42, 25},  {29, 25},  {45, 15},  {33, 10},  {34, 10}, {28, 5},  {64, 5},
+};
+
+static unsigned roll_len(const struct share *shares, size_t count)
+{
+	unsigned at = (unsigned)(dice() >> 33) % 1000;
+
+	for (size_t i = 0; i < count; i++) {
+		if (at < shares[i].share) {
+			return shares[i].len;
+		}
+		at -= shares[i].share;
+	}
+	return shares[0].len;
+}
+
+static void cut(struct prefix *prefix)
+{
+	for (unsigned bit = prefix->len; bit < 128; bit++) {
+		prefix->addr[bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	}
+}
+
+/* Anywhere in 1/8 to 223/8, but for what the labs use. */
+static struct prefix roll4(void)
+{
+	struct prefix prefix = {.len = roll_len(shares4, sizeof(shares4) / sizeof(shares4[0]))};
+	uint32_t addr;
+
+	do {
+		addr = (uint32_t)(dice() >> 32);
+	} while (addr >> 24 == 0 || addr >> 24 >= 224 || addr >> 24 == 127 || addr >> 24 == 10 ||
+		 addr >> 24 == 172 || addr >> 24 == 169);
+	addr = htonl(addr);
+	memcpy(prefix.addr, &addr, sizeof(addr));
+	cut(&prefix);
+	return prefix;
+}
+
+/* Inside one of some 25,000 allocations of a /32; half of what is longer sits at its start, as
+ * numbering plans do. */
+static struct prefix roll6(void)
+{
+	static const uint16_t blocks[] = {0x2001, 0x2400, 0x2600, 0x2800, 0x2a00, 0x2c00};
+	struct prefix prefix = {.len = roll_len(shares6, sizeof(shares6) / sizeof(shares6[0]))};
+	uint64_t allocation = dice() >> 32, rest = dice();
+	uint16_t high = htons((uint16_t)(blocks[allocation % 6] + (allocation >> 3) % 8));
+	uint16_t low = htons((uint16_t)((allocation >> 6) % 521 * 126));
+
+	/* addr[4] and addr[5] come from bits 8 to 23. */
+	if (rest & 1) {
+		rest &= ~0xff00ull;
+	}
+	memcpy(prefix.addr, &high, 2);
+	memcpy(prefix.addr + 2, &low, 2);
+	for (unsigned i = 0; i < 4; i++) {
+		prefix.addr[4 + i] = (uint8_t)(rest >> (8 * i + 8));
+	}
+	cut(&prefix);
+	return prefix;
+}
+
+/* Commands. --------------------------------------------------------------------------------- */
+
+static unsigned parse_vias(int family, char **argv, int argc, struct prefix *vias)
+{
+	unsigned count = 0;
+
+	for (; count < 64 && (int)count < argc; count++) {
+		if (inet_pton(family, argv[count], vias[count].addr) != 1) {
+			errno = EINVAL;
+			fail(argv[count]);
+		}
+	}
+	return count;
+}
+
+static void done(const char *what, unsigned long count, uint64_t since_us)
+{
+	send_batch();
+	printf("%lu %s in %.1f ms, %lu refused\n", count, what,
+	       (double)(now_us() - since_us) / 1000, refused);
+}
+
+static void fill(int family, unsigned long count, char **argv, int argc)
+{
+	struct prefix vias[64];
+	unsigned via_count = parse_vias(family, argv, argc, vias);
+	uint64_t since_us = now_us();
+
+	for (unsigned long i = 0; i < count; i++) {
+		struct prefix prefix = family == AF_INET ? roll4() : roll6();
+
+		put_route(RTM_NEWROUTE, &prefix, family, &vias[(dice() >> 40) % via_count]);
+	}
+	done("routes", count, since_us);
+}
+
+/* /28s of 10.128.0.0/9: each in turn comes, is changed, and goes. */
+static void storm(unsigned long rate, unsigned long seconds, char **argv, int argc)
+{
+	struct prefix vias[64];
+	unsigned via_count = parse_vias(AF_INET, argv, argc, vias);
+	uint64_t since_us = now_us(), end_us = since_us + seconds * 1000000;
+	unsigned long count = 0;
+
+	while (now_us() < end_us) {
+		uint64_t due = rate ? (now_us() - since_us) * rate / 1000000 : count + 1000;
+
+		for (; count < due; count++) {
+			uint32_t number = (uint32_t)(dice() >> 40) % STORM_PREFIXES;
+			uint32_t addr = htonl(0x0a800000u + number * 16);
+			struct prefix prefix = {.len = 28};
+			uint64_t what = dice() >> 40;
+
+			memcpy(prefix.addr, &addr, sizeof(addr));
+			if (what % 4 == 0) {
+				put_route(RTM_DELROUTE, &prefix, AF_INET, NULL);
+			} else {
+				put_route(RTM_NEWROUTE, &prefix, AF_INET, &vias[what % via_count]);
+			}
+		}
+		send_batch();
+		usleep(rate ? 2000 : 0);
+	}
+	done("changes", count, since_us);
+}
+
+static void stations(bool bridge, unsigned long count, const char *dev)
+{
+	int ifindex = (int)if_nametoindex(dev);
+	uint64_t since_us = now_us();
+
+	if (ifindex == 0) {
+		fail(dev);
+	}
+	for (unsigned long i = 0; i < count; i++) {
+		struct nlmsghdr *message = request(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE);
+		struct ndmsg *header = mnl_nlmsg_put_extra_header(message, sizeof(*header));
+		uint8_t mac[6] = {
+			2,         0xfd, (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+			(uint8_t)i};
+
+		header->ndm_family = bridge ? AF_BRIDGE : AF_INET;
+		header->ndm_ifindex = ifindex;
+		header->ndm_state = bridge ? NUD_NOARP : NUD_PERMANENT;
+		header->ndm_flags = bridge ? NTF_MASTER : 0;
+		if (!bridge) {
+			mnl_attr_put_u32(message, NDA_DST, htonl(0xac100000u + (uint32_t)i + 2));
+		}
+		mnl_attr_put(message, NDA_LLADDR, sizeof(mac), mac);
+		batched += message->nlmsg_len;
+	}
+	done(bridge ? "MACs" : "neighbours", count, since_us);
+}
+
+int main(int argc, char **argv)
+{
+	int size = 8 << 20;
+
+	if (argc < 4) {
+		fprintf(stderr, "usage: routes fill4|fill6|storm|neigh|fdb ...\n");
+		return 2;
+	}
+	mnl = mnl_socket_open(NETLINK_ROUTE);
+	if (mnl == NULL || mnl_socket_bind(mnl, 0, MNL_SOCKET_AUTOPID) < 0) {
+		fail("netlink");
+	}
+	setsockopt(mnl_socket_get_fd(mnl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	if (strcmp(argv[1], "fill4") == 0) {
+		fill(AF_INET, strtoul(argv[2], NULL, 10), argv + 3, argc - 3);
+	} else if (strcmp(argv[1], "fill6") == 0) {
+		fill(AF_INET6, strtoul(argv[2], NULL, 10), argv + 3, argc - 3);
+	} else if (strcmp(argv[1], "storm") == 0 && argc > 4) {
+		storm(strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10), argv + 4, argc - 4);
+	} else {
+		stations(strcmp(argv[1], "fdb") == 0, strtoul(argv[2], NULL, 10), argv[3]);
+	}
+	mnl_socket_close(mnl);
+	return 0;
+}
