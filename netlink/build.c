@@ -17,8 +17,10 @@ static uint32_t flags_of(const struct mirror *mirror, const struct link *link)
 	uint32_t flags = link_up(link) ? TOPO_UP : 0;
 
 	flags |= link->forwarding4 ? TOPO_FORWARD4 : 0;
+	flags |= link->has_addr4 ? 0 : TOPO_NO_ADDR4;
 	/* ip6_rcv_core() drops where IPv6 is switched off. */
-	if (mirror->forwarding6 && link->nl.inet6 && !link->nl.inet6_disabled) {
+	if ((mirror->forwarding6 || link->force_forwarding6) && link->nl.inet6 &&
+	    !link->nl.inet6_disabled) {
 		flags |= TOPO_FORWARD6;
 	}
 	if (bridge != NULL ? guard_bridge_fragments(mirror->guard)
@@ -93,6 +95,7 @@ static int add_link(const struct mirror *mirror, struct topo *topo, const struct
 	if (iface.mtu6 == 0 || iface.mtu6 > iface.mtu) {
 		iface.mtu6 = iface.mtu;
 	}
+	iface.vrf = link_vrf(mirror, link) != NULL ? link->nl.master : 0;
 	put_place(mirror, topo, link, &iface);
 	return topo_add_if(topo, &iface);
 }

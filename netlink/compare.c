@@ -219,16 +219,17 @@ static bool rules_walk(struct compare *compare)
 		return false;
 	}
 	for (unsigned family = IP_V4; family < IP_FAMILIES; family++) {
-		const struct rule_view *one = &from->rules[family], *two = &to->rules[family];
+		const struct rule_list *one = &from->rules[family], *two = &to->rules[family];
 		char here[96], there[96];
 
 		compare->compared++;
-		if (memcmp(one, two, sizeof(*one)) != 0 ||
+		if (one->count != two->count || one->broken != two->broken ||
+		    (one->count != 0 &&
+		     memcmp(one->rule, two->rule, one->count * sizeof(one->rule[0])) != 0) ||
 		    from->rules_known[family] != to->rules_known[family]) {
-			snprintf(here, sizeof(here), "local %u main %u default %u odd %u",
-				 one->seen[0], one->seen[1], one->seen[2], one->odd_priority);
-			snprintf(there, sizeof(there), "local %u main %u default %u odd %u",
-				 two->seen[0], two->seen[1], two->seen[2], two->odd_priority);
+			snprintf(here, sizeof(here), "%u rules", one->count);
+			snprintf(there, sizeof(there), "%u rules%s", two->count,
+				 one->count == two->count ? ", others" : "");
 			tell(compare, "rule", key, family == IP_V4 ? "inet" : "inet6", here, there);
 		}
 	}

@@ -15,6 +15,8 @@
 #include "netlink/nlattr.h"
 
 #define EXT_LOCKED 2u /* NTF_EXT_LOCKED, newer than those headers */
+/* FRA_DSCP, so too; the older way to say it is in the header. */
+#define FRA_DSCP_OR_TOS 25
 
 static int family_of(uint8_t af, enum ip_family *out)
 {
@@ -347,40 +349,106 @@ int decode_route(const void *data, size_t size, struct nl_route *out)
 
 /* Rules, netconf, qdiscs. ------------------------------------------------------------------- */
 
+/* Take one attribute in; 0, or its type when it selects by something not understood. */
+static uint16_t decode_rule_attr(const struct nlattr *attr, enum ip_family family,
+				 struct nl_rule *out)
+{
+	uint16_t type = mnl_attr_get_type(attr);
+	uint32_t value = attr_u32(attr);
+
+	switch (type) {
+	case FRA_PRIORITY:
+		out->priority = value;
+		return 0;
+	case FRA_TABLE:
+		out->table = value;
+		return 0;
+	case FRA_GOTO:
+		out->target = value;
+		return 0;
+	case FRA_SRC:
+		return attr_ip(attr, family, &out->src) ? 0 : type;
+	case FRA_DST:
+		return attr_ip(attr, family, &out->dst) ? 0 : type;
+	case FRA_IIFNAME:
+		attr_string(attr, out->iif, sizeof(out->iif));
+		return 0;
+	case FRA_OIFNAME:
+		attr_string(attr, out->oif, sizeof(out->oif));
+		return 0;
+	case FRA_SUPPRESS_PREFIXLEN:
+		out->suppress = value > 128 ? -1 : (int16_t)value;
+		return value > 128 && value != UINT32_MAX ? type : 0;
+	case FRA_SUPPRESS_IFGROUP:
+		return value != UINT32_MAX ? type : 0;
+	case FRA_L3MDEV:
+		out->l3mdev = attr_u8(attr) != 0;
+		return 0;
+	case FRA_FWMARK:
+		return value != 0 ? type : 0;
+	case FRA_FWMASK: /* of mark 0, which every frame here has */
+	case FRA_FLOW:   /* realms: for accounting */
+	case FRA_PROTOCOL:
+	case FRA_PAD:
+		return 0;
+	default:
+		return type;
+	}
+}
+
 int decode_rule(const void *data, size_t size, struct nl_rule *out)
 {
 	const struct nlattr *attr;
 	struct fib_rule_hdr header;
+	enum ip_family family;
 
 	memset(out, 0, sizeof(*out));
 	if (size < sizeof(header)) {
 		return -EBADMSG;
 	}
 	memcpy(&header, data, sizeof(header));
+	if (family_of(header.family, &family) != 0 || header.src_len > ip_bits(family) ||
+	    header.dst_len > ip_bits(family)) {
+		return -EBADMSG;
+	}
+	out->family = header.family;
 	out->table = header.table;
-	out->plain = header.action == FR_ACT_TO_TBL && header.dst_len == 0 && header.src_len == 0 &&
-		     header.tos == 0 && (header.flags & FIB_RULE_INVERT) == 0;
+	out->action = header.action;
+	out->src_len = header.src_len;
+	out->dst_len = header.dst_len;
+	out->invert = (header.flags & FIB_RULE_INVERT) != 0;
+	out->suppress = -1;
+	out->odd = header.tos != 0 ? FRA_DSCP_OR_TOS : 0;
 	attr_each(attr, data, size, sizeof(header))
 	{
-		switch (mnl_attr_get_type(attr)) {
-		case FRA_PRIORITY:
-			out->priority = attr_u32(attr);
-			break;
-		case FRA_TABLE:
-			out->table = attr_u32(attr);
-			break;
-		case FRA_SUPPRESS_PREFIXLEN:
-		case FRA_SUPPRESS_IFGROUP:
-			out->plain &= attr_u32(attr) == UINT32_MAX;
-			break;
-		case FRA_PROTOCOL:
-		case FRA_PAD:
-			break;
-		default:
-			out->plain = false;
-		}
+		uint16_t odd = decode_rule_attr(attr, family, out);
+
+		out->odd = out->odd != 0 ? out->odd : odd;
 	}
 	return 0;
+}
+
+const char *decode_rule_selector(uint16_t attribute)
+{
+	static const char *const names[] = {
+		[FRA_FWMARK] = "fwmark",
+		[FRA_SUPPRESS_IFGROUP] = "suppress_ifgroup",
+		[FRA_TUN_ID] = "tun_id",
+		[FRA_UID_RANGE] = "uidrange",
+		[FRA_IP_PROTO] = "ipproto",
+		[FRA_SPORT_RANGE] = "sport",
+		[FRA_DPORT_RANGE] = "dport",
+		[FRA_DSCP_OR_TOS] = "dscp",
+		[26] = "flowlabel",
+		[27] = "flowlabel",
+		[28] = "sport",
+		[29] = "dport",
+		[30] = "dscp",
+	};
+
+	return attribute < sizeof(names) / sizeof(names[0]) && names[attribute] != NULL
+		       ? names[attribute]
+		       : "a selector unknown here";
 }
 
 int decode_conf(const void *data, size_t size, struct nl_conf *out)

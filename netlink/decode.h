@@ -75,6 +75,7 @@ struct nl_link {
 	struct nl_bridge bridge;
 	struct nl_bridge_port port;
 	struct nl_vlan_device vlan;
+	uint32_t vrf_table; /* of a VRF; 0 none */
 	struct nl_macvlan macvlan;
 };
 
@@ -128,15 +129,24 @@ struct nl_neigh {
 struct nl_route {
 	struct rib_route route;              /* action decided; hops as the message had them */
 	uint8_t hop_flags[NEXTHOP_HOPS_MAX]; /* RTNH_F_* */
-	uint32_t table;      /* RT_TABLE_* */
-	uint32_t nexthop_id; /* 0 none */
-	uint8_t protocol;    /* RTPROT_* */
+	uint32_t table;                      /* RT_TABLE_* */
+	uint32_t nexthop_id;                 /* 0 none */
+	uint8_t protocol;                    /* RTPROT_* */
 	bool cloned, source_specific;
 };
 
+/* A policy rule. */
 struct nl_rule {
 	uint32_t priority, table;
-	bool plain; /* nothing but a look-up in `table`, for every packet */
+	uint32_t target; /* of FR_ACT_GOTO: a priority */
+	uint8_t family;  /* AF_* */
+	uint8_t action;  /* FR_ACT_* */
+	uint8_t src_len, dst_len;
+	bool invert, l3mdev;
+	int16_t suppress; /* prefix length, -1 none */
+	uint16_t odd;     /* first FRA_* that selects by something not implemented; 0 none */
+	struct ip_addr src, dst;
+	char iif[SHUNT_IFNAME_SIZE], oif[SHUNT_IFNAME_SIZE]; /* "" any */
 };
 
 #define NL_CONF_ALL UINT32_MAX
@@ -186,6 +196,8 @@ int decode_addr(const void *data, size_t size, struct nl_addr *out);
 int decode_neigh(const void *data, size_t size, struct nl_neigh *out);
 int decode_route(const void *data, size_t size, struct nl_route *out);
 int decode_rule(const void *data, size_t size, struct nl_rule *out);
+/* What a rule attribute selects by, for people. */
+const char *decode_rule_selector(uint16_t attribute);
 int decode_conf(const void *data, size_t size, struct nl_conf *out);
 int decode_qdisc(const void *data, size_t size, struct nl_qdisc *out);
 /* The XDP program of an interface, 0 none (RTM_NEWLINK). */

@@ -74,6 +74,18 @@ static void decode_macvlan(const struct nlattr *nest, struct nl_macvlan *out)
 	}
 }
 
+static void decode_vrf(const struct nlattr *nest, struct nl_link *out)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_get_type(attr) == IFLA_VRF_TABLE) {
+			out->vrf_table = attr_u32(attr);
+		}
+	}
+}
+
 static void decode_linkinfo(const struct nlattr *nest, struct nl_link *out)
 {
 	const struct nlattr *attr, *data = NULL, *slave = NULL;
@@ -98,6 +110,8 @@ static void decode_linkinfo(const struct nlattr *nest, struct nl_link *out)
 	}
 	if (data != NULL && strcmp(out->kind, "bridge") == 0) {
 		decode_bridge(data, &out->bridge);
+	} else if (data != NULL && strcmp(out->kind, "vrf") == 0) {
+		decode_vrf(data, out);
 	} else if (data != NULL && strcmp(out->kind, "vlan") == 0) {
 		decode_vlan_device(data, &out->vlan);
 	} else if (data != NULL &&

@@ -84,29 +84,6 @@ bool judge_place(const struct mirror *mirror, const struct link *link, struct pl
 	return link != NULL;
 }
 
-static bool rules_obstacle(const struct mirror *mirror, char *reason)
-{
-	static const char *const names[] = {"local", "main", "default"};
-
-	for (unsigned family = IP_V4; family < IP_FAMILIES; family++) {
-		const struct rule_view *view = &mirror->rules[family];
-
-		if (!mirror->rules_known[family]) {
-			continue;
-		}
-		if (view->odd) {
-			return because(reason, "policy rule %u not understood", view->odd_priority);
-		}
-		for (unsigned i = 0; i < 3; i++) {
-			if (!view->seen[i]) {
-				return because(reason, "policy rule for table %s is missing",
-					       names[i]);
-			}
-		}
-	}
-	return false;
-}
-
 /* Devices that take frames off another before IP sees them there (their rx_handler), by address or
  * by content, and so that steer cannot tell. */
 static bool takes_frames(const struct nl_link *upper)
@@ -155,7 +132,8 @@ static bool routing_obstacle(const struct mirror *mirror, const struct link *lin
 	if (why != NULL) {
 		return because(reason, "%s", why);
 	}
-	return rules_obstacle(mirror, reason) || upper_obstacle(mirror, link, reason);
+	return rules_obstacle(mirror, link, reason, REASON_SIZE) ||
+	       upper_obstacle(mirror, link, reason);
 }
 
 /* What stands against routing what enters or leaves by a bridge. */
@@ -169,7 +147,7 @@ static bool bridge_obstacle(const struct mirror *mirror, const struct link *brid
 	if (why != NULL) {
 		return because(reason, "%s", why);
 	}
-	if (bridge->nl.master != 0) {
+	if (bridge->nl.master != 0 && link_vrf(mirror, bridge) == NULL) {
 		const struct link *master = link_find(mirror, bridge->nl.master);
 
 		return because(reason, "bridge %s is enslaved to %s", bridge->nl.name,
@@ -278,7 +256,7 @@ static bool master_obstacle(const struct mirror *mirror, const struct link *link
 {
 	const struct link *master = link_find(mirror, link->nl.master);
 
-	if (link->nl.master == 0) {
+	if (link->nl.master == 0 || link_vrf(mirror, link) != NULL) {
 		return false;
 	}
 	return because(reason, "enslaved to %s (%s)",
@@ -536,6 +514,7 @@ static bool watch_devices(struct mirror *mirror, const struct link *const *links
 void judge_publish(struct mirror *mirror)
 {
 	const struct link *links[SHUNT_PORTS_MAX] = {NULL};
+	struct routing *routing;
 	struct topo *topo;
 
 	mirror->refresh.ageing_s = 0;
@@ -563,11 +542,17 @@ void judge_publish(struct mirror *mirror)
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
 		describe_port(mirror, &mirror->slot[slot].now);
 	}
+	rules_addresses(mirror);
 	topo = build_topo(mirror);
-	if (topo == NULL) {
+	routing = rules_build(mirror);
+	if (topo == NULL || routing == NULL) {
+		topo_destroy(topo);
+		routing_destroy(routing);
 		mirror_full(mirror, "interface");
 		return; /* still dirty: again with the next batch */
 	}
+	topo_set_routing(topo, routing);
+	mirror->tables_version = rib_tables_version(mirror->tables->rib);
 	tables_publish_topo(mirror->tables, topo);
 	mirror->dirty = false;
 }

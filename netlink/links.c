@@ -383,6 +383,7 @@ void links_address(struct mirror *mirror, const struct nlmsghdr *message)
 		mirror->stats.malformed++;
 		return;
 	}
+	mirror->dirty |= addr.family == IP_V4; /* who has none at all counts */
 	if (message->nlmsg_type == RTM_NEWADDR) {
 		local_set(mirror, addr.family, &addr.addr, SYNC_ADDR, addr.ifindex);
 		return;

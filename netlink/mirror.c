@@ -88,7 +88,7 @@ void mirror_message(const struct nlmsghdr *message, void *arg)
 	case RTM_NEWRULE:
 	case RTM_DELRULE:
 		if (mirror->sync.running == SYNC_RULE4 || mirror->sync.running == SYNC_RULE6) {
-			routes_rule(mirror, message);
+			rules_message(mirror, message);
 		} else {
 			/* Few and rare: read them all again. */
 			sync_want(mirror, SYNC_BIT(SYNC_RULE4) | SYNC_BIT(SYNC_RULE6));
@@ -133,6 +133,7 @@ static void settle(struct mirror *mirror)
 			sync_want(mirror, SYNC_BIT(i == IP_V4 ? SYNC_ROUTE4 : SYNC_ROUTE6));
 		}
 	}
+	mirror->dirty |= mirror->tables_version != rib_tables_version(mirror->tables->rib);
 	if (mirror->dirty) {
 		judge_publish(mirror);
 	}
@@ -226,6 +227,7 @@ int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_
 	error = error ? error : guard_open(&mirror->guard, conf->netfilter_bypass);
 	error = error ? error : open_events(mirror);
 	if (error == 0) {
+		rules_poll(mirror);
 		sync_full(mirror);
 		error = sync_now(mirror);
 	}
@@ -261,6 +263,7 @@ void mirror_close(struct mirror *mirror)
 	nlsock_close(mirror->ask);
 	nlsock_close(mirror->tell);
 	links_free(mirror);
+	rules_free(mirror);
 	free(mirror);
 }
 
@@ -339,6 +342,7 @@ void mirror_tick(struct mirror *mirror, uint32_t now_s)
 {
 	mirror->dirty |= guard_poll(mirror->guard);
 	links_poll(mirror);
+	rules_poll(mirror);
 	refresh_tick(mirror, now_s);
 	settle(mirror);
 	if (mirror->verify != NULL) {

@@ -6,7 +6,8 @@
  *   mirror.c   opens, reads, settles: START HERE
  *   sync.c     dumps: which, when, in slices, mark and sweep
  *   links.c    interfaces, netconf, local addresses
- *   routes.c   routes, rules, neighbours
+ *   routes.c   routes, neighbours
+ *   rules.c    policy rules, VRFs, the sysctls of routing
  *   stations.c bridge FDB, and which of its stations steer passes
  *   vlans.c    bridge VLAN database
  *   groups.c   bridge multicast database, and who asks for reports
@@ -68,6 +69,10 @@ struct link {
 	uint32_t taker;           /* ifindex of one that takes its frames unseen; 0 none */
 	bool l2, l3; /* as judged: frames may be bridged as this member, routed in and out by it */
 	int forwarding4, rp_filter, ignore_linkdown;
+	int ignore_linkdown6;
+	bool force_forwarding6;
+	bool has_addr4;         /* rules_addresses() */
+	bool accepts_redirects; /* net.ipv4.conf.X.accept_redirects, asked only where it matters */
 };
 
 /* A local address and who says so; one address may have several. */
@@ -90,10 +95,12 @@ struct mirror_slot {
 	struct mirror_port now, last; /* as judged; as last told */
 };
 
-struct rule_view {
-	bool seen[3]; /* local, main, default */
-	bool odd;
-	uint32_t odd_priority;
+#define RULES_MAX 4096u
+
+struct rule_list {
+	struct nl_rule *rule;
+	unsigned count, room;
+	bool broken; /* some could not be read or kept */
 };
 
 struct sync {
@@ -106,7 +113,7 @@ struct sync {
 	uint64_t started_ms;        /* this round */
 	uint64_t ended_ms, took_ms; /* the last one */
 	uint32_t generation;
-	struct rule_view rules; /* being read */
+	struct rule_list rules; /* being read */
 	bool sweeping;          /* the running kind has been read */
 	bool known;             /* and this kernel has it */
 	size_t cursor;          /* how far the sweep is */
@@ -144,8 +151,11 @@ struct mirror {
 	size_t link_count, link_room;
 	int rp_filter_all, ignore_linkdown_all;
 	bool forwarding6;
-	struct rule_view rules[IP_FAMILIES];
+	struct rule_list rules[IP_FAMILIES];
 	bool rules_known[IP_FAMILIES]; /* false: this kernel has no such family */
+	struct multipath multipath;    /* as polled */
+	bool accepts_redirects;        /* net.ipv4.conf.all.accept_redirects */
+	uint64_t tables_version;       /* of the rib's tables when the topo was built */
 	bool vlans_told;               /* this kernel notifies of VLANs */
 	struct local *local[LOCAL_BUCKETS];
 
@@ -218,10 +228,25 @@ void local_sweep(struct mirror *mirror, enum sync_kind source);
 
 /* routes.c */
 void routes_message(struct mirror *mirror, const struct nlmsghdr *message);
-void routes_rule(struct mirror *mirror, const struct nlmsghdr *message);
-/* The rule dump of a family has ended. */
-void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known);
 void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message);
+
+/* rules.c */
+void rules_message(struct mirror *mirror, const struct nlmsghdr *message);
+/* A family's rules are dumped; have been. */
+void rules_begin(struct mirror *mirror);
+void rules_end(struct mirror *mirror, enum ip_family family, bool known);
+/* The sysctls that routing depends on. */
+void rules_poll(struct mirror *mirror);
+/* A rule that stands against routing what comes in by an interface. */
+bool rules_obstacle(const struct mirror *mirror, const struct link *link, char *reason,
+		    size_t size);
+/* The VRF an interface is enslaved to, or NULL. */
+const struct link *link_vrf(const struct mirror *mirror, const struct link *link);
+/* Note which interfaces have an IPv4 address. */
+void rules_addresses(struct mirror *mirror);
+/* NULL: no memory. */
+struct routing *rules_build(const struct mirror *mirror);
+void rules_free(struct mirror *mirror);
 
 /* stations.c */
 void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool deleted);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Routes, policy rules and neighbours. */
+/* Routes and neighbours. */
 #include "netlink/mirror_int.h"
 
 #include <errno.h>
@@ -105,50 +105,6 @@ void routes_message(struct mirror *mirror, const struct nlmsghdr *message)
 		mirror_full(mirror, "route");
 	} else if (error != 0) {
 		mirror->stats.malformed++;
-	}
-}
-
-/* Rules. ------------------------------------------------------------------------------------ */
-
-void routes_rule(struct mirror *mirror, const struct nlmsghdr *message)
-{
-	static const struct {
-		uint32_t priority, table;
-	} defaults[] = {{0, RT_TABLE_LOCAL}, {32766, RT_TABLE_MAIN}, {32767, RT_TABLE_DEFAULT}};
-	struct rule_view *view = &mirror->sync.rules;
-	struct nl_rule rule;
-
-	if (decode_rule(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-			&rule) != 0) {
-		mirror->stats.malformed++;
-		view->odd = true;
-		return;
-	}
-	for (unsigned i = 0; i < 3 && rule.plain; i++) {
-		if (rule.priority == defaults[i].priority && rule.table == defaults[i].table) {
-			view->seen[i] = true;
-			return;
-		}
-	}
-	if (!view->odd) {
-		view->odd = true;
-		view->odd_priority = rule.priority;
-	}
-}
-
-void routes_rules_end(struct mirror *mirror, enum ip_family family, bool known)
-{
-	struct rule_view *view = &mirror->sync.rules;
-
-	/* IPv6 has no default table. */
-	if (family == IP_V6) {
-		view->seen[2] = true;
-	}
-	if (memcmp(view, &mirror->rules[family], sizeof(*view)) != 0 ||
-	    mirror->rules_known[family] != known) {
-		mirror->rules[family] = *view;
-		mirror->rules_known[family] = known;
-		mirror->dirty = true;
 	}
 }
 

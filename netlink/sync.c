@@ -104,8 +104,11 @@ static void make_request(enum sync_kind kind, struct nlreq *request)
 void sync_mark(struct mirror *mirror, enum sync_kind kind)
 {
 	mirror->sync.generation++;
-	memset(&mirror->sync.rules, 0, sizeof(mirror->sync.rules));
 	switch (kind) {
+	case SYNC_RULE4:
+	case SYNC_RULE6:
+		rules_begin(mirror);
+		break;
 	case SYNC_VLAN:
 		vlans_mark(mirror);
 		break;
@@ -140,7 +143,7 @@ bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 		break;
 	case SYNC_RULE4:
 	case SYNC_RULE6:
-		routes_rules_end(mirror, family, known);
+		rules_end(mirror, family, known);
 		break;
 	case SYNC_ADDR:
 		local_sweep(mirror, kind);

@@ -143,6 +143,7 @@ static void fresh_close(struct verify *verify)
 	}
 	nlsock_close(verify->fresh->ask);
 	links_free(verify->fresh);
+	rules_free(verify->fresh);
 	free(verify->fresh);
 	verify->fresh = NULL;
 	verify->reaped = false;

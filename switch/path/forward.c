@@ -21,10 +21,7 @@ void path_begin(struct path *path, const struct tables *tables, uint32_t now_s)
 	path->mdb = tables->mdb;
 	path->neigh = tables->neigh;
 	path->nexthops = rib_nexthops(tables->rib);
-	for (int family = 0; family < IP_FAMILIES; family++) {
-		path->local[family] = rib_fib(tables->rib, family, RIB_LOCAL);
-		path->main[family] = rib_fib(tables->rib, family, RIB_MAIN);
-	}
+	path->routing = topo_routing(path->topo);
 	path->now_s = now_s;
 	path->learn_count = 0;
 }

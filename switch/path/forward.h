@@ -49,8 +49,7 @@ struct path {
 	const struct mdb *mdb;
 	const struct neigh *neigh;
 	const struct nexthops *nexthops;
-	const struct fib *local[IP_FAMILIES];
-	const struct fib *main[IP_FAMILIES];
+	const struct routing *routing;
 	uint32_t now_s; /* coarse seconds, what *_touch() stamps */
 	/* Of the last burst. */
 	unsigned learn_count, flood_count;

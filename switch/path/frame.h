@@ -19,6 +19,7 @@
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_IPV6 0x86ddu
 
+#define PROTO_ICMP 1u
 #define PROTO_IGMP 2u
 #define PROTO_TCP 6u
 #define PROTO_UDP 17u
@@ -26,6 +27,7 @@
 #define PROTO_ROUTING 43u
 #define PROTO_FRAGMENT 44u
 #define PROTO_AH 51u
+#define PROTO_ICMPV6 58u
 #define PROTO_DSTOPTS 60u
 
 struct eth {

@@ -2,15 +2,9 @@
 #include "path/route.h"
 
 #include "path/egress.h"
+#include "path/lookup.h"
+#include "path/multipath.h"
 #include "path/parse.h"
-
-/* A packet being routed: what both families need to find its way out. */
-struct packet {
-	enum ip_family family;
-	const uint8_t *src, *dst; /* in the frame */
-	unsigned addr_size;       /* bytes */
-	unsigned size;            /* IP packet, header included, bytes */
-};
 
 /* Addresses that never are a destination to forward to, or a source (RFC 1812 5.3.7). */
 static bool martian4(const struct packet *packet)
@@ -28,70 +22,17 @@ static bool martian6(const uint8_t a[16])
 	return a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80) || !memcmp(a, zeros, 8);
 }
 
-/* A stable choice by source and destination (the kernel's policy 0, with a hash of ours: the
- * kernel's seed cannot be read). */
-static const struct hop *choose(const struct nexthop *nexthop, const struct packet *packet)
-{
-	const struct hop *hop = nexthop->hop;
-	uint64_t hash = 0;
-	uint32_t point;
-
-	if (nexthop->count == 1) {
-		return hop;
-	}
-	for (unsigned i = 0; i < packet->addr_size; i += 4) {
-		hash = (hash ^ load32(packet->src + i)) * 0x9e3779b97f4a7c15ull;
-		hash = (hash ^ load32(packet->dst + i)) * 0x9e3779b97f4a7c15ull;
-		hash ^= hash >> 32;
-	}
-	point = (uint32_t)(((hash >> 32 ^ (hash & 0xffffffff)) * nexthop->weight_total) >> 32);
-	while (point >= hop->weight) {
-		point -= hop++->weight;
-	}
-	return hop;
-}
-
-/*
- * Reverse path (RFC 3704; kernel fib_validate_source()): may `src` come in by `in`?  False when the
- * kernel would drop it, or when only the kernel can tell.
- */
-static bool source_agrees(const struct path *path, const struct topo_if *in,
-			  const struct packet *packet)
-{
-	const struct nexthop *nexthop;
-	uint32_t index;
-
-	if (packet->family != IP_V4) {
-		return true;
-	}
-	if (fib_lookup(path->local[IP_V4], packet->src)) {
-		return false;
-	}
-	if (!in->rp_filter) {
-		return true;
-	}
-	index = fib_lookup(path->main[IP_V4], packet->src);
-	nexthop = index ? nexthops_at(path->nexthops, index) : NULL;
-	if (!nexthop || nexthop->action != NEXTHOP_FORWARD) {
-		return false;
-	}
-	for (unsigned i = 0; i < nexthop->count; i++) {
-		if (nexthop->hop[i].ifindex == in->ifindex) {
-			return true;
-		}
-	}
-	return in->rp_filter == 2;
-}
-
 /* The hop's neighbour, and the way to it. TX when `way` was filled. */
 static struct verdict resolve(const struct path *path, const struct topo_if *out,
-			      const struct hop *hop, const struct packet *packet,
+			      const struct lookup *found, const struct packet *packet,
 			      struct emc_entry *way)
 {
+	const struct hop *hop = found->hop;
 	struct neigh_key key = {.ifindex = hop->ifindex, .family = packet->family};
 	unsigned max = packet->family == IP_V4 ? out->mtu : out->mtu6;
 	const struct neigh_entry *neigh;
 
+	max = max < found->mtu ? max : found->mtu;
 	if (packet->size > max) {
 		return verdict_punt(PUNT_TOO_BIG);
 	}
@@ -112,63 +53,57 @@ static struct verdict resolve(const struct path *path, const struct topo_if *out
 
 /* Local tables, source, route, egress, MTU, neighbour: everything that both families do alike. */
 static struct verdict find_way(const struct path *path, const struct topo_if *in,
-			       const struct packet *packet, struct emc_entry *way)
+			       const struct packet *packet, struct lookup *found,
+			       struct emc_entry *way)
 {
-	const struct nexthop *nexthop;
+	struct verdict verdict = lookup_route(path, in, packet, found);
+	const struct hop *hop = found->hop;
 	const struct topo_if *out;
-	const struct hop *hop;
-	uint32_t index;
 
-	if (fib_lookup(path->local[packet->family], packet->dst)) {
-		return verdict_punt(PUNT_LOCAL);
+	if (verdict.kind != VERDICT_TX) {
+		return verdict;
 	}
-	if (!source_agrees(path, in, packet)) {
+	if (!lookup_source(path, in, hop->ifindex, packet)) {
 		return verdict_punt(PUNT_MARTIAN);
 	}
-	index = fib_lookup(path->main[packet->family], packet->dst);
-	if (!index) {
-		return verdict_punt(PUNT_NO_ROUTE);
-	}
-	nexthop = nexthops_at(path->nexthops, index);
-	if (nexthop->action != NEXTHOP_FORWARD) {
-		return verdict_punt(PUNT_ROUTE_KERNEL);
-	}
-	hop = choose(nexthop, packet);
 	if (hop->ifindex == in->ifindex) {
 		return verdict_punt(PUNT_REDIRECT);
 	}
 	out = topo_if(path->topo, hop->ifindex);
 	if (!egress_is_fast(out)) {
-		struct verdict verdict = verdict_punt(PUNT_NOT_FAST);
-
+		verdict = verdict_punt(PUNT_NOT_FAST);
 		verdict.elsewhere = true;
 		return verdict;
 	}
-	return resolve(path, out, hop, packet, way);
+	return resolve(path, out, found, packet, way);
 }
 
-/* With nothing remembered of such a packet: find its way, and remember that. `src` is where its
- * addresses are in the frame, one behind the other. */
+/* With nothing remembered of such a packet: find its way, and remember that if it may be (`keep`).
+ * `src` is where its addresses are in the frame, one behind the other. */
 static __attribute__((noinline)) struct verdict look_up(struct path *path, const struct topo_if *in,
 							enum ip_family family, const uint8_t *src,
-							unsigned size, struct emc_entry *seen)
+							unsigned size, bool keep,
+							struct emc_entry *seen)
 {
 	const unsigned addr_size = family == IP_V4 ? 4 : 16;
 	const struct packet packet = {.family = family,
+				      .ip = src - (family == IP_V4 ? 12 : 8),
 				      .src = src,
 				      .dst = src + addr_size,
 				      .addr_size = addr_size,
 				      .size = size};
-	struct emc_entry way = {.stamp = path->emc.stamp};
+	struct lookup found = {0};
+	struct emc_entry way = {0};
 	struct verdict verdict;
 
 	if (family == IP_V4 ? martian4(&packet) : martian6(packet.src) || martian6(packet.dst)) {
 		return verdict_punt(PUNT_MARTIAN);
 	}
-	verdict = find_way(path, in, &packet, &way);
+	verdict = find_way(path, in, &packet, &found, &way);
 	if (verdict.kind == VERDICT_TX) {
 		memcpy(way.key, src, 2 * addr_size);
 		way.ingress = emc_ingress(family == IP_V4 ? EMC_IPV4 : EMC_IPV6, in->ifindex, 0);
+		way.stamp = keep && found.by_addresses ? path->emc.stamp : 0;
 		*seen = way;
 	}
 	return verdict;
@@ -189,6 +124,7 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 	struct verdict verdict;
 	unsigned size;
 	uint64_t key;
+	bool error;
 
 	result = parse_ipv4(frame, &size);
 	if (result != PARSE_OK) {
@@ -205,8 +141,9 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 	}
 	memcpy(&key, ip->src, sizeof(key)); /* and the destination behind it */
 	way = emc_place(&path->emc, ingress, &key, 1);
-	if (!emc_hit(&path->emc, way, ingress, &key, 1) || size > way->max) {
-		verdict = look_up(path, in, IP_V4, ip->src, size, way);
+	error = multipath_is_error4(ip, size);
+	if (!emc_hit(&path->emc, way, ingress, &key, 1) || size > way->max || error) {
+		verdict = look_up(path, in, IP_V4, ip->src, size, !error, way);
 		if (verdict.kind != VERDICT_TX) {
 			return verdict;
 		}
@@ -214,6 +151,16 @@ static inline struct verdict route4(struct path *path, const struct topo_if *in,
 	ipv4_decrease_ttl(ip);
 	egress_write(frame, way, size);
 	return verdict_tx(way->slot);
+}
+
+/* Neighbour discovery (RFC 4861 4): for an address that we are proxy for (kernel ip6_forward(),
+ * ip6_forward_proxy_check()) it is ours to answer. */
+static inline bool is_discovery(const struct ipv6 *ip, unsigned size)
+{
+	const uint8_t *type = (const uint8_t *)(ip + 1);
+
+	return __builtin_expect(ip->next == PROTO_ICMPV6 && size > IPV6_SIZE, 0) &&
+	       type[0] >= 133 && type[0] <= 137;
 }
 
 static inline struct verdict route6(struct path *path, const struct topo_if *in,
@@ -240,10 +187,13 @@ static inline struct verdict route6(struct path *path, const struct topo_if *in,
 	if (ip->hops <= 1) {
 		return verdict_punt(PUNT_TTL);
 	}
+	if (is_discovery(ip, size)) {
+		return verdict_punt(PUNT_LOCAL);
+	}
 	memcpy(key, ip->src, sizeof(key));
 	way = emc_place(&path->emc, ingress, key, 4);
 	if (!emc_hit(&path->emc, way, ingress, key, 4) || size > way->max) {
-		verdict = look_up(path, in, IP_V6, ip->src, size, way);
+		verdict = look_up(path, in, IP_V6, ip->src, size, true, way);
 		if (verdict.kind != VERDICT_TX) {
 			return verdict;
 		}

@@ -16,7 +16,6 @@
 #define NODE_BYTES (NODE_SIZE * sizeof(uint32_t))
 #define DEPTH_MAX ((128u - ROOT_BITS) / NODE_BITS) /* nodes below the root on one path */
 #define VALUE_BITS 22u
-#define CLOSED_LEN 0x1ffu /* no prefix is as long: none suppresses it */
 
 /* A list of nodes through `meta`. Node 0 is the root's: no node. */
 struct list {
@@ -415,7 +414,7 @@ void fib_close(struct fib *fib, uint32_t value)
 
 	/* A root of leaves: no reader goes on from here into a node. */
 	for (uint32_t i = 0; i < ROOT_SIZE; i++) {
-		word_store(&trie->closed[i], leaf(CLOSED_LEN, value));
+		word_store(&trie->closed[i], leaf(0, value));
 	}
 	__atomic_store_n(&fib->words, trie->closed, __ATOMIC_RELEASE);
 	changed(fib);

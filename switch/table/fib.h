@@ -50,7 +50,7 @@ void fib_open(struct fib *fib);
 /* Bytes of memory held by nodes. */
 size_t fib_memory(const struct fib *fib);
 
-/* Of an entry. A closed fib's are longer than any prefix. */
+/* The length of the prefix that wrote an entry. */
 static inline unsigned fib_entry_len(uint32_t entry)
 {
 	return entry >> 22;

@@ -108,8 +108,9 @@ bool rib_closed(const struct rib *rib, enum ip_family family);
 
 /* A table that rib_fib() has nothing of may have routes all the same. */
 bool rib_table_unknown(const struct rib *rib, enum ip_family family, uint32_t table);
-/* How many tables there are: who kept pointers to fibs looks again when it grows. */
-unsigned rib_table_count(const struct rib *rib);
+/* Another number when there is another table, or one more unknown: who keeps pointers to fibs then
+ * looks again. */
+uint64_t rib_tables_version(const struct rib *rib);
 
 /* Next-hop objects: `spec` is what routes that name the object lead to. 0 or -errno (it is the
  * kernel's then). */

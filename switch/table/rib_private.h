@@ -49,6 +49,7 @@ struct rib {
 	/* Never freed before the rib: readers have their fibs. */
 	struct routing_table *table[RIB_TABLES_MAX];
 	unsigned table_count;
+	uint64_t fib_count;
 	bool table_lost[IP_FAMILIES]; /* since the resync began there was one too many */
 	uint64_t version;
 	/* A route is marked when its round is the family's.  Routes of how many former rounds there

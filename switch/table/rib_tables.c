@@ -54,6 +54,7 @@ int rib_table_make(struct rib *rib, uint32_t id, enum ip_family family)
 				fib_close(fib, rib->kernel);
 			}
 			table->fib[family] = fib;
+			rib->fib_count++;
 			rib_changed(rib);
 		}
 	}
@@ -191,9 +192,9 @@ bool rib_table_unknown(const struct rib *rib, enum ip_family family, uint32_t ta
 	return rib->table_lost[family] && !rib_fib(rib, family, table);
 }
 
-unsigned rib_table_count(const struct rib *rib)
+uint64_t rib_tables_version(const struct rib *rib)
 {
-	return rib->table_count;
+	return rib->fib_count << 2 | (unsigned)rib->table_lost[IP_V6] << 1 | rib->table_lost[IP_V4];
 }
 
 const struct fib *rib_fib(const struct rib *rib, enum ip_family family, uint32_t table)

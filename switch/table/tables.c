@@ -51,10 +51,32 @@ void tables_destroy(struct tables *tables)
 	*tables = (struct tables){0};
 }
 
+/* The rules that a system starts with. */
+static struct routing *default_routing(const struct rib *rib)
+{
+	static const uint32_t ids[] = {RIB_LOCAL, RIB_MAIN, RIB_DEFAULT};
+	struct routing *routing = routing_create(3, 3, 0);
+
+	for (unsigned family = IP_V4; routing && family < IP_FAMILIES; family++) {
+		routing->rules[family].plain = true;
+		for (unsigned i = 0; i < 3; i++) {
+			routing->rules[family].rule[i] = (struct rule){
+				.action = RULE_TABLE,
+				.suppress = -1,
+				.table = ids[i],
+				.fib = rib_fib(rib, (enum ip_family)family, ids[i])};
+		}
+	}
+	return routing;
+}
+
 void tables_publish_topo(struct tables *tables, struct topo *topo)
 {
 	struct topo *old = tables->topo;
 
+	if (!topo_routing(topo)) {
+		topo_set_routing(topo, default_routing(tables->rib));
+	}
 	__atomic_store_n(&tables->topo, topo, __ATOMIC_RELEASE);
 	__atomic_store_n(&tables->topo_version, tables->topo_version + 1, __ATOMIC_RELEASE);
 	topo_retire(old);

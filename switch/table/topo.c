@@ -25,6 +25,7 @@ struct upper {
 #define UPPER_TAG (1ull << 63)
 
 struct topo {
+	struct routing *routing;
 	struct topo_if *port[SHUNT_PORTS_MAX];
 	struct upper *upper;
 	uint32_t upper_mask;
@@ -223,6 +224,7 @@ void topo_destroy(struct topo *topo)
 	free(topo->bridge);
 	free(topo->slot);
 	free(topo->upper);
+	routing_destroy(topo->routing);
 	free(topo);
 }
 
@@ -370,6 +372,17 @@ int topo_add_vlan(struct topo *topo, int bridge, const struct topo_vlan *vlan)
 	*copy = *vlan;
 	br->vlan[vlan->vid] = copy;
 	return 0;
+}
+
+void topo_set_routing(struct topo *topo, struct routing *routing)
+{
+	routing_destroy(topo->routing);
+	topo->routing = routing;
+}
+
+const struct routing *topo_routing(const struct topo *topo)
+{
+	return topo->routing;
 }
 
 const struct topo_if *topo_port(const struct topo *topo, unsigned slot)

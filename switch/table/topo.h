@@ -17,6 +17,7 @@
 
 #include "limits.h"
 #include "table/addr.h"
+#include "table/rules.h"
 
 enum topo_kind {
 	TOPO_OTHER,   /* any interface that is none of those below */
@@ -44,6 +45,7 @@ enum {
 	TOPO_HAIRPIN = 1u << 11,      /* bridge member: frames may go back where they came from */
 	TOPO_ISOLATED = 1u << 12,     /* bridge member: no frames to others that are isolated */
 	TOPO_LOCKED = 1u << 13,       /* bridge member: a source must be known, here, not locked */
+	TOPO_NO_ADDR4 = 1u << 14,     /* has no IPv4 address */
 };
 
 #define TOPO_NONE (-1)
@@ -72,6 +74,7 @@ struct topo_if {
 	 * first, so a VLAN device's own is the last. */
 	struct topo_tag tag[TOPO_TAGS_MAX];
 	uint32_t lower; /* VLAN device, macvlan: ifindex of the device it sits on; else 0 */
+	uint32_t vrf;   /* ifindex of the VRF it is enslaved to; 0 none */
 	struct mac mac;
 	uint32_t mtu;  /* IPv4 and L2 MTU, bytes */
 	uint32_t mtu6; /* IPv6 MTU of the interface, <= mtu */
@@ -136,6 +139,9 @@ void topo_set_pvid(struct topo *topo, int bridge, int member, uint16_t pvid);
  * 0, -ENOMEM, -EEXIST, -ERANGE (bridge, VID). */
 int topo_add_vlan(struct topo *topo, int bridge, const struct topo_vlan *vlan);
 
+/* Policy rules and what else routing goes by; the topo takes it. */
+void topo_set_routing(struct topo *topo, struct routing *routing);
+
 /* Reader side, under RCU. ------------------------------------------------------------------- */
 /* The interface of a port slot (NULL: not there now). O(1). */
 const struct topo_if *topo_port(const struct topo *topo, unsigned slot);
@@ -154,6 +160,8 @@ static inline const struct topo_vlan *topo_bridge_vlan(const struct topo_bridge 
 const struct topo_if *topo_vlan_on(const struct topo *topo, uint32_t lower, uint16_t tpid_be,
 				   uint16_t vid);
 const struct topo_if *topo_macvlan_on(const struct topo *topo, uint32_t lower, uint64_t mac);
+/* NULL before tables_publish_topo(). */
+const struct routing *topo_routing(const struct topo *topo);
 /* Iterate all: index from 0 until NULL. */
 const struct topo_if *topo_if_at(const struct topo *topo, size_t index);
 

@@ -65,10 +65,12 @@ static const struct obstacle obstacles[] = {
 	{"sysctl -qw net.bridge.bridge-nf-call-arptables=1; arptables-legacy -L >/dev/null",
 	 "sysctl -qw net.bridge.bridge-nf-call-arptables=0", "arptables table is loaded", false,
 	 true, true},
-	{"ip rule add pref 100 from 10.1.1.1 lookup 100", "ip rule del pref 100",
-	 "policy rule 100 not understood", true, false, true},
-	{"ip -6 rule del pref 32766", "ip -6 rule add pref 32766 lookup main",
-	 "policy rule for table main is missing", true, false, true},
+	{"ip rule add pref 100 from 10.1.1.1 fwmark 1 lookup 100", "ip rule del pref 100",
+	 "policy rule 100 not understood: fwmark", true, false, true},
+	{"ip -6 rule add pref 101 iif a0 ipproto tcp lookup 100", "ip -6 rule del pref 101",
+	 "policy rule 101 not understood: ipproto", true, false, false},
+	{"ip rule add pref 102 iif br0 dport 53 lookup 100", "ip rule del pref 102",
+	 "policy rule 102 not understood: dport", false, false, true},
 	{"tc qdisc add dev a0 clsact; tc filter add dev a0 ingress matchall action ok 2>/dev/null "
 	 "|| "
 	 "tc filter add dev a0 ingress u32 match u32 0 0",

@@ -116,7 +116,7 @@ static void broken_routes_are_found(void **state)
 	sh("%s", something);
 	open_mirror();
 	rib_set(tables.rib, &route, RIB_BESIDE);
-	assert_found("route", "extra", "10.77.0.0/16 table main metric 0");
+	assert_found("route", "extra", "10.77.0.0/16 table 254 metric 0");
 	rib_delete(tables.rib, &route, false);
 	assert_equal();
 	route = route_to(10);

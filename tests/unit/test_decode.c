@@ -372,10 +372,27 @@ static void prefix_longer_than_the_family_is_refused(void **state)
 
 /* Rules, netconf, qdiscs, netfilter, IPsec. ------------------------------------------------- */
 
-static void rule_with_a_selector_is_not_plain(void **state)
+static void rule_with_a_selector_not_understood_is_odd(void **state)
 {
+	static const uint16_t odd[] = {FRA_TUN_ID,
+				       FRA_UID_RANGE,
+				       FRA_IP_PROTO,
+				       FRA_SPORT_RANGE,
+				       FRA_DPORT_RANGE,
+				       25,
+				       26,
+				       30,
+				       99};
 	struct fib_rule_hdr *header;
 
+	for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
+		header = begin(sizeof(*header));
+		header->family = AF_INET6;
+		mnl_attr_put_u64(message, odd[i], 1);
+		decode(do_rule, &out);
+		assert_int_equal(out.rule.odd, odd[i]);
+		assert_non_null(decode_rule_selector(odd[i]));
+	}
 	for (int marked = 0; marked < 2; marked++) {
 		header = begin(sizeof(*header));
 		header->family = AF_INET;
@@ -389,8 +406,40 @@ static void rule_with_a_selector_is_not_plain(void **state)
 		decode(do_rule, &out);
 		assert_int_equal(out.rule.priority, 32766);
 		assert_int_equal(out.rule.table, RT_TABLE_MAIN);
-		assert_int_equal(out.rule.plain, !marked);
+		assert_int_equal(out.rule.odd, marked ? FRA_FWMARK : 0);
+		assert_int_equal(out.rule.suppress, -1);
 	}
+}
+
+static void rule_is_read_whole(void **state)
+{
+	struct fib_rule_hdr *header = begin(sizeof(*header));
+
+	header->family = AF_INET;
+	header->action = FR_ACT_TO_TBL;
+	header->flags = FIB_RULE_INVERT;
+	header->src_len = 24;
+	mnl_attr_put_u32(message, FRA_TABLE, 100000);
+	mnl_attr_put_u32(message, FRA_SUPPRESS_PREFIXLEN, 0);
+	mnl_attr_put_u32(message, FRA_FWMASK, 255);
+	mnl_attr_put(message, FRA_SRC, 4, (uint8_t[]){10, 1, 2, 0});
+	mnl_attr_put_strz(message, FRA_IIFNAME, "eth1");
+	mnl_attr_put_strz(message, FRA_OIFNAME, "eth2");
+	decode(do_rule, &out);
+	assert_int_equal(out.rule.table, 100000);
+	assert_int_equal(out.rule.suppress, 0);
+	assert_true(out.rule.invert);
+	assert_int_equal(out.rule.src_len, 24);
+	assert_int_equal(out.rule.src.b[2], 2);
+	assert_string_equal(out.rule.iif, "eth1");
+	assert_string_equal(out.rule.oif, "eth2");
+	assert_int_equal(out.rule.odd, 0);
+	header = begin(sizeof(*header));
+	header->family = AF_INET;
+	header->src_len = 33;
+	assert_int_equal(decode_rule(mnl_nlmsg_get_payload(message),
+				     mnl_nlmsg_get_payload_len(message), &out.rule),
+			 -EBADMSG);
 }
 
 static void netconf_says_only_what_it_says(void **state)
@@ -573,7 +622,8 @@ int main(void)
 		cmocka_unit_test(multipath_has_its_hops_weights_and_families),
 		cmocka_unit_test(more_hops_than_fit_or_an_encap_in_one_is_the_kernels),
 		cmocka_unit_test(prefix_longer_than_the_family_is_refused),
-		cmocka_unit_test(rule_with_a_selector_is_not_plain),
+		cmocka_unit_test(rule_with_a_selector_not_understood_is_odd),
+		cmocka_unit_test(rule_is_read_whole),
 		cmocka_unit_test(netconf_says_only_what_it_says),
 		cmocka_unit_test(qdisc_says_its_kind_and_place),
 		cmocka_unit_test(fq_with_a_maximum_rate_limits),
