@@ -19,7 +19,7 @@ static const struct word modes[] = {{"auto", CONFIG_AUTO},
 				    {NULL, 0}};
 static const struct word failures[] = {{"kernel", false}, {"drop", true}, {NULL, 0}};
 static const struct word hooks[] = {{"kernel", false}, {"bypass", true}, {NULL, 0}};
-static const char *const port_keys[] = {"mode", "queues", NULL};
+static const char *const port_keys[] = {"mode", "queues", "optional", NULL};
 
 static int verb_port(lua_State *lua);
 static int verb_workers(lua_State *lua);
@@ -216,13 +216,20 @@ static void port_option(lua_State *lua, struct config_port *port)
 		lua_pop(lua, 1);
 	} else if (!strcmp(key, "queues")) {
 		port_queues(lua, port);
+	} else if (!strcmp(key, "optional")) {
+		if (!lua_isboolean(lua, -1)) {
+			luaL_error(lua, "port \"%s\": optional: expected true or false, got %s",
+				   port->name, shown(lua, -1));
+		}
+		port->optional = lua_toboolean(lua, -1);
 	} else {
 		luaL_buffinit(lua, &text);
 		for (const char *const *known = port_keys; *known; known++) {
 			suggest(&text, key, *known, &done);
 		}
 		luaL_pushresult(&text);
-		luaL_error(lua, "port \"%s\": unknown option '%s'%s: expected mode or queues",
+		luaL_error(lua,
+			   "port \"%s\": unknown option '%s'%s: expected mode, queues or optional",
 			   port->name, key, lua_tostring(lua, -1));
 	}
 }

@@ -22,6 +22,9 @@ enum ethtool_feature {
 	ETHTOOL_FEATURES
 };
 
+/* Features that hide a tag from AF_XDP. */
+#define ETHTOOL_STRIP (1u << ETHTOOL_RX_VLAN | 1u << ETHTOOL_RX_STAG)
+
 struct ethtool_info {
 	char driver[32];     /* ETHTOOL_GDRVINFO; "" unknown */
 	unsigned rx_queues;  /* rx + combined channels; 0 unknown (assume 1) */

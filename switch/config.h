@@ -21,6 +21,7 @@ struct config_port {
 	char name[SHUNT_IFNAME_SIZE];
 	enum config_mode mode;
 	unsigned queues; /* 0: all */
+	bool optional;   /* need not be there at the start */
 };
 
 struct config {

@@ -26,6 +26,7 @@
 #include "run/clock.h"
 #include "run/log.h"
 #include "run/notify.h"
+#include "run/offload.h"
 #include "run/port.h"
 #include "run/punt.h"
 #include "run/worker.h"
@@ -44,11 +45,12 @@ struct daemon {
 	struct control *control;
 	struct stats *stats;
 	struct umem *umem;
-	unsigned ring_size;
+	struct ports_size size;
 	struct steer_shared *steer;
 	struct punt *punt;
 	struct worker *worker;
 	struct mirror *mirror;
+	struct offload *offload;
 	struct ports *ports;
 	struct answer_sources sources;
 	struct mirror_port
@@ -197,6 +199,21 @@ static int open_rundir(struct daemon *d)
 	return 0;
 }
 
+static unsigned port_names(const struct config *config, const char **names)
+{
+	for (unsigned i = 0; i < config->port_count; i++) {
+		names[i] = config->port[i].name;
+	}
+	return config->port_count;
+}
+
+static int open_offload(struct daemon *d)
+{
+	const char *names[SHUNT_PORTS_MAX];
+
+	return offload_open(&d->offload, d->rundir, names, port_names(d->config, names));
+}
+
 static int open_mirror(struct daemon *d)
 {
 	const struct mirror_ops ops = {.port = on_port,
@@ -207,13 +224,10 @@ static int open_mirror(struct daemon *d)
 	const char *names[SHUNT_PORTS_MAX];
 	const struct mirror_conf conf = {
 		.ports = names,
-		.port_count = d->config->port_count,
+		.port_count = port_names(d->config, names),
 		.netfilter_bypass = d->config->netfilter_bypass,
 	};
 
-	for (unsigned i = 0; i < conf.port_count; i++) {
-		names[i] = d->config->port[i].name;
-	}
 	return mirror_open(&d->mirror, &d->tables, &conf, &ops, d);
 }
 
@@ -227,7 +241,8 @@ static int open_ports(struct daemon *d)
 		.punt = d->punt,
 		.worker = d->worker,
 		.mirror = d->mirror,
-		.ring_size = d->ring_size,
+		.offload = d->offload,
+		.size = d->size,
 	};
 	int err = ports_create(&d->ports, &conf);
 
@@ -242,6 +257,7 @@ static int open_ports(struct daemon *d)
 			return err;
 		}
 	}
+	ports_settle(d->ports);
 	return 0;
 }
 
@@ -288,12 +304,14 @@ static int open_loop(struct daemon *d)
 	err = err ? err : watch(d, d->signals);
 	err = err ? err : watch(d, mirror_fd(d->mirror));
 	err = err ? err : watch(d, control_fd(d->control));
+	if (!err && ports_fd(d->ports) >= 0) {
+		err = watch(d, ports_fd(d->ports));
+	}
 	return err ? err : watch(d, worker_event_fd(d->worker));
 }
 
 static int start(struct daemon *d)
 {
-	struct ports_size size;
 	int err = check_machine();
 
 	err = err ? err : probe_ports(d->config);
@@ -307,9 +325,12 @@ static int start(struct daemon *d)
 	if (err) {
 		return fail("tables", err);
 	}
-	size = ports_size(d->config);
-	d->ring_size = size.ring;
-	err = umem_create(&d->umem, size.frames);
+	err = open_offload(d);
+	if (err) {
+		return fail("RUNDIR/restore", err);
+	}
+	d->size = ports_size(d->config);
+	err = umem_create(&d->umem, d->size.frames);
 	if (err) {
 		return fail("memory for frames", err);
 	}
@@ -401,8 +422,11 @@ static void run(struct daemon *d)
 		int n;
 
 		rcu_thread_offline();
-		n = epoll_wait(d->epoll, events, 8, -1);
+		n = epoll_wait(d->epoll, events, 8, ports_pending(d->ports) ? 0 : -1);
 		rcu_thread_online();
+		if (n == 0) {
+			ports_take(d->ports);
+		}
 		for (int i = 0; i < n; i++) {
 			int fd = events[i].data.fd;
 
@@ -416,6 +440,8 @@ static void run(struct daemon *d)
 			} else if (fd == control_fd(d->control)) {
 				copy_census(d);
 				control_read(d->control);
+			} else if (fd == ports_fd(d->ports)) {
+				ports_read(d->ports);
 			} else if (fd != d->signals) {
 				worker_events(d);
 			}
@@ -429,6 +455,7 @@ static void run(struct daemon *d)
 static void stop(struct daemon *d)
 {
 	ports_close(d->ports);
+	offload_close(d->offload);
 	worker_destroy(d->worker);
 	mirror_close(d->mirror);
 	punt_destroy(d->punt);
@@ -474,9 +501,23 @@ static int serve(struct config *config, const char *rundir)
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static int release(const struct config *config)
+/* What a dead daemon switched off; a living one's is its own business. */
+static void release_offloads(const char *rundir)
+{
+	struct offload *offload;
+	bool alive;
+
+	if (offload_list(rundir, NULL, 0, &alive) > 0 && !alive &&
+	    !offload_open(&offload, rundir, NULL, 0)) {
+		offload_close(offload);
+	}
+}
+
+static int release(const struct config *config, const char *rundir)
 {
 	int failed = 0;
+
+	release_offloads(rundir);
 
 	for (unsigned i = 0; i < config->port_count; i++) {
 		const char *name = config->port[i].name;
@@ -552,11 +593,12 @@ int main(int argc, char **argv)
 		log_line("%s", error);
 		return EXIT_FAILURE;
 	}
+	rundir = rundir && *rundir ? rundir : RUNDIR;
 	if (action) {
-		int code = action == OPT_CHECK ? EXIT_SUCCESS : release(config);
+		int code = action == OPT_CHECK ? EXIT_SUCCESS : release(config, rundir);
 
 		config_free(config);
 		return code;
 	}
-	return serve(config, rundir && *rundir ? rundir : RUNDIR);
+	return serve(config, rundir);
 }

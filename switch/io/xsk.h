@@ -41,7 +41,10 @@ struct xsk_port;
 
 struct xsk_port_conf {
 	const char *ifname;
-	unsigned queues;    /* 1..SHUNT_QUEUES_MAX */
+	unsigned queues; /* 1..SHUNT_QUEUES_MAX */
+	unsigned
+		tx_queues; /* the first of them have a TX queue; 0: all.  On others the kernel sends
+			     * nothing, for ever (xsk_generic_xmit()) */
 	enum xsk_mode mode; /* ZEROCOPY, COPY or GENERIC: not AUTO, the caller falls back */
 	unsigned ring_size; /* entries of each of the four rings; a power of two */
 	unsigned rx_frames; /* frames kept with the kernel for receiving, a queue; <= ring_size */
@@ -65,6 +68,7 @@ void xsk_port_reap(struct xsk_port *port);
 void xsk_port_free(struct xsk_port *port);
 
 unsigned xsk_port_queues(const struct xsk_port *port);
+unsigned xsk_port_tx_queues(const struct xsk_port *port); /* those that can send */
 struct xsk *xsk_port_queue(struct xsk_port *port, unsigned queue);
 int xsk_fd(const struct xsk *xsk);        /* -1 for a pipe */
 bool xsk_zerocopy(const struct xsk *xsk); /* asked of the kernel by XDP_OPTIONS */

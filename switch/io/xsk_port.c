@@ -40,7 +40,7 @@ struct xsk_port {
 	struct xsk_umem *kernel_umem;
 	struct port_queue *queue;
 	struct xsk *xsk;
-	unsigned queues;
+	unsigned queues, tx_queues;
 	bool closed;
 };
 
@@ -223,7 +223,10 @@ int xsk_port_open(struct xsk_port **out, struct umem *umem, const struct xsk_por
 	if (port == NULL) {
 		return -ENOMEM;
 	}
-	port->queues = conf->queues;
+	port->queues = port->tx_queues = conf->queues;
+	if (conf->tx_queues > 0 && conf->tx_queues < conf->queues) {
+		port->tx_queues = conf->tx_queues;
+	}
 	port->queue = calloc(conf->queues, sizeof(*port->queue));
 	port->xsk = aligned_alloc(64, (conf->queues * sizeof(*port->xsk) + 63) & ~63ul);
 	if (port->queue == NULL || port->xsk == NULL) {
@@ -290,6 +293,11 @@ void xsk_port_free(struct xsk_port *port)
 unsigned xsk_port_queues(const struct xsk_port *port)
 {
 	return port->queues;
+}
+
+unsigned xsk_port_tx_queues(const struct xsk_port *port)
+{
+	return port->tx_queues;
 }
 
 struct xsk *xsk_port_queue(struct xsk_port *port, unsigned queue)

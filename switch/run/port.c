@@ -6,105 +6,21 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
-#include "bpf/steer.h"
-#include "netlink/ethtool.h"
 #include "run/clock.h"
 #include "run/log.h"
+#include "run/offload.h"
+#include "run/port_int.h"
 #include "run/punt.h"
 #include "run/worker.h"
 
-#define RING_SIZE_MAX 2048u /* entries; what a 25 GbE link needs for 100 us of 64-byte frames */
-#define RING_SIZE_MIN 256u
-#define STAGE_FRAMES 512u /* waiting for a full TX ring, a queue */
-#define SLACK_FRAMES 512u /* bursts in hand */
-#define MEMORY_SHARE 8u   /* of the machine's memory at most this fraction holds frames */
 #define RETRY_NS 2000000000ull
-#define CLOSE_MS 1000 /* for the worker to let go of all ports at the end */
-
-struct port {
-	const struct config_port *conf;
-	unsigned slot;
-	struct mirror_port status;
-	struct ethtool_info driver;
-	bool bound, draining;
-	uint32_t ifindex; /* bound to */
-	enum xsk_mode mode;
-	bool partial, hint;
-	struct steer *steer;
-	struct xsk_port *sockets;
-	struct xsk_port *closed; /* earlier sockets whose frames are in limbo */
-	char refusal[96];        /* why not taken, or left to the kernel though taken; "" neither */
-	uint64_t retry_at_ns;
-};
-
-struct ports {
-	struct ports_conf conf;
-	unsigned ring_size, count;
-	struct port port[SHUNT_PORTS_MAX];
-};
-
-static const char *const mode_names[] = {[XSK_AUTO] = "auto",
-					 [XSK_ZEROCOPY] = "zerocopy",
-					 [XSK_COPY] = "copy",
-					 [XSK_GENERIC] = "generic"};
-
-/* Drivers that hand over frames of local stacks with checksums left to hardware. */
-static bool driver_leaves_partial(const char *driver)
-{
-	static const char *const drivers[] = {"veth",         "tun",    "virtio_net", "vmxnet3",
-					      "xen_netfront", "vif",    "hv_netvsc",  "netkit",
-					      "macvlan",      "ipvlan", "dummy",      "ifb"};
-
-	for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
-		if (!strcmp(driver, drivers[i])) {
-			return true;
-		}
-	}
-	return false;
-}
-
-/* Memory ----------------------------------------------------------------------------------- */
-
-static unsigned queues_of(const struct config_port *conf, const struct ethtool_info *driver)
-{
-	unsigned queues = driver->rx_queues ? driver->rx_queues : 1;
-
-	if (conf->queues && conf->queues < queues) {
-		queues = conf->queues;
-	}
-	return queues < SHUNT_QUEUES_MAX ? queues : SHUNT_QUEUES_MAX;
-}
-
-/*
- * A queue can have ring_size frames with the kernel for receiving, ring_size on its TX ring, and
- * STAGE_FRAMES waiting: with that many for each, none can starve another.
- */
-static size_t frames_for(size_t queues, unsigned ring_size)
-{
-	return PUNT_FRAMES + SLACK_FRAMES + queues * (2 * ring_size + STAGE_FRAMES);
-}
-
-struct ports_size ports_size(const struct config *config)
-{
-	size_t memory = (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-	struct ports_size size = {.ring = RING_SIZE_MAX};
-	size_t queues = 0;
-
-	for (unsigned i = 0; i < config->port_count; i++) {
-		struct ethtool_info driver = {0};
-
-		ethtool_query(config->port[i].name, if_nametoindex(config->port[i].name), &driver);
-		queues += queues_of(&config->port[i], &driver);
-	}
-	while (size.ring > RING_SIZE_MIN &&
-	       frames_for(queues, size.ring) * FRAME_SIZE > memory / MEMORY_SHARE) {
-		size.ring /= 2;
-	}
-	size.frames = frames_for(queues, size.ring);
-	return size;
-}
+#define CLOSE_MS 1000     /* for the worker to let go of all ports at the end */
+#define SETTLE_MS 1000    /* for the worker to have them all at the start */
+#define TICKS_PER_LOOK 10 /* one port a second is asked whether ethtool changed it without a word */
+/* A closed zero-copy socket's frames may be written by the NIC until a work item of the kernel's has
+ * run under the rtnl lock (xp_release_deferred()).  Nothing says when; another bind proves it. */
+#define LIMBO_NS 5000000000ull
 
 /* Describing a port to steer and to readers ------------------------------------------------- */
 
@@ -117,7 +33,7 @@ static void configure_steer(struct ports *ports, struct port *port)
 					 .vlan_proto = status->vlan_proto_be,
 					 .pvid = status->pvid};
 
-	if (status->fast && !port->refusal[0]) {
+	if (port->stage == STAGE_BOUND && status->fast && !port->refusal[0]) {
 		description.flags |= STEER_PORT_ON;
 	}
 	if (status->bridged && status->l2) {
@@ -180,7 +96,7 @@ static enum port_state state_of(const struct port *port, const char **reason)
 	if (!port->status.fast) {
 		return PORT_KERNEL;
 	}
-	if (!port->bound || port->refusal[0]) {
+	if (port->stage != STAGE_BOUND || port->refusal[0]) {
 		*reason = port->refusal[0] ? port->refusal : "being taken";
 		return PORT_KERNEL;
 	}
@@ -198,215 +114,239 @@ static void publish(struct ports *ports, struct port *port)
 
 	stats->state = state_of(port, &reason);
 	stats->ifindex = port->status.present ? port->status.ifindex : 0;
-	stats->queues = port->bound ? xsk_port_queues(port->sockets) : 0;
+	stats->queues = port->sockets ? xsk_port_queues(port->sockets) : 0;
 	snprintf(stats->reason, sizeof(stats->reason), "%s", reason);
-	snprintf(stats->mode, sizeof(stats->mode), "%s", port->bound ? mode_names[port->mode] : "");
+	snprintf(stats->mode, sizeof(stats->mode), "%s",
+		 port->sockets ? port_mode_names[port->mode] : "");
 }
 
-_Static_assert((int)CONFIG_ZEROCOPY == (int)XSK_ZEROCOPY && (int)CONFIG_COPY == (int)XSK_COPY &&
-		       (int)CONFIG_GENERIC == (int)XSK_GENERIC,
-	       "a configured mode is a socket's mode");
+/* The interface that is taken, or was last --------------------------------------------------- */
+
+/* Is it the one that now has the port's name? */
+static bool is_same(const struct port *port)
+{
+	return port->status.present && port->status.ifindex == port->ifindex;
+}
+
+/* Taken in a mode that is not the first choice. */
+static bool is_fallback(const struct port *port)
+{
+	return port->mode == XSK_GENERIC && port->conf->mode == CONFIG_AUTO;
+}
+
+/* Is an interface in this namespace, by whatever name? */
+static bool is_here(uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	return if_indextoname(ifindex, name) != NULL;
+}
+
+/* Frames of closed sockets go back to the pool once the kernel cannot touch them any more. */
+static void settle_closed(struct ports *ports, struct port *port)
+{
+	if (port->closed &&
+	    (coarse_ns() >= port->closed_until_ns || !is_here(port->closed_ifindex)) &&
+	    !worker_reap(ports->conf.worker, port->closed)) {
+		port->closed = NULL;
+	}
+}
 
 /* Taking ------------------------------------------------------------------------------------ */
 
-/* One mode, all or nothing. */
-static int take_as(struct ports *ports, struct port *port, enum xsk_mode mode)
-{
-	struct steer_conf steer_conf = {
-		.ifindex = port->status.ifindex,
-		.slot = port->slot,
-		.queues = queues_of(port->conf, &port->driver),
-		.generic = mode == XSK_GENERIC,
-		.drop = ports->conf.config->drop,
-		.vlan_hint = mode != XSK_GENERIC && port->driver.vlan_hint,
-	};
-	const struct xsk_port_conf xsk_conf = {
-		.ifname = port->conf->name,
-		.queues = steer_conf.queues,
-		.mode = mode,
-		.ring_size = ports->ring_size,
-		.rx_frames = ports->ring_size,
-		.stage_frames = STAGE_FRAMES,
-	};
-	int err = steer_open(&port->steer, ports->conf.steer, &steer_conf);
-
-	if (err && steer_conf.vlan_hint) {
-		steer_conf.vlan_hint = false;
-		err = steer_open(&port->steer, ports->conf.steer, &steer_conf);
-	}
-	if (err) {
-		return err;
-	}
-	port->hint = steer_conf.vlan_hint;
-	port->mode = mode;
-	err = xsk_port_open(&port->sockets, ports->conf.umem, &xsk_conf);
-	if (err) {
-		goto close_steer;
-	}
-	for (unsigned i = 0; !err && i < xsk_conf.queues; i++) {
-		err = steer_set_socket(port->steer, i, xsk_fd(xsk_port_queue(port->sockets, i)));
-	}
-	if (!err) {
-		err = steer_attach(port->steer);
-	}
-	if (!err) {
-		return 0;
-	}
-	xsk_port_close(port->sockets);
-	xsk_port_free(port->sockets);
-	port->sockets = NULL;
-close_steer:
-	steer_close(port->steer);
-	port->steer = NULL;
-	return err;
-}
-
-/* Could a VLAN tag be beside a frame where neither steer nor the worker sees it? */
-static void refuse_hidden_tags(struct ports *ports, struct port *port)
-{
-	bool strips = port->driver.rx_vlan_strip || !strcmp(port->driver.driver, "veth");
-
-	if (port->mode == XSK_GENERIC) {
-		if (steer_watch_skb(ports->conf.steer)) {
-			snprintf(port->refusal, sizeof(port->refusal),
-				 "generic mode: this kernel does not show VLAN tags to XDP");
-		}
-	} else if (strips && !port->hint) {
-		snprintf(port->refusal, sizeof(port->refusal),
-			 "%.15s hides VLAN tags from XDP: try ethtool -K %s rxvlan off",
-			 port->driver.driver, port->conf->name);
-	}
-}
-
-static const char busy[] = "another shuntd, XDP program or AF_XDP socket has it: stop that";
-
-static void explain(struct port *port, int err)
-{
-	char text[sizeof(port->refusal)];
-
-	if (err == -EBUSY) {
-		snprintf(text, sizeof(text), "%s", busy);
-	} else if (err == -EOPNOTSUPP && port->conf->mode != CONFIG_AUTO) {
-		snprintf(text, sizeof(text), "%s mode cannot be had here: try mode = \"auto\"",
-			 mode_names[(int)port->conf->mode]);
-	} else if (err == -ENETDOWN) {
-		snprintf(text, sizeof(text), "link down");
-	} else {
-		snprintf(text, sizeof(text), "cannot be taken: %.60s", strerror(-err));
-	}
-	if (strcmp(text, port->refusal)) {
-		memcpy(port->refusal, text, sizeof(text));
-		log_line("%s: left to the kernel: %s", port->conf->name, text);
-	}
-}
-
 static void take(struct ports *ports, struct port *port)
 {
-	static const enum xsk_mode order[] = {XSK_ZEROCOPY, XSK_COPY, XSK_GENERIC};
-	int err = -EOPNOTSUPP;
+	int err = port_take(ports, port);
 
-	memset(&port->driver, 0, sizeof(port->driver));
-	ethtool_query(port->conf->name, port->status.ifindex, &port->driver);
-	for (unsigned i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
-		enum xsk_mode mode = order[i];
-
-		if (port->conf->mode != CONFIG_AUTO && (int)port->conf->mode != (int)mode) {
-			continue;
-		}
-		if (mode == XSK_ZEROCOPY && port->conf->mode == CONFIG_AUTO &&
-		    port->driver.xdp_known && !port->driver.xdp_zerocopy) {
-			continue;
-		}
-		err = take_as(ports, port, mode);
-		if (!err || err == -EBUSY || err == -ENETDOWN) {
-			break;
-		}
+	if (!err) {
+		err = worker_add(ports->conf.worker, port->slot, port->sockets,
+				 steer_beats(port->steer));
 	}
 	if (err) {
-		explain(port, err);
+		xsk_port_free(port->sockets);
+		port->sockets = NULL;
+		port_explain(port, err);
 		port->retry_at_ns = coarse_ns() + RETRY_NS;
 		return;
 	}
-	port->refusal[0] = '\0';
-	refuse_hidden_tags(ports, port);
-	port->bound = true;
 	port->ifindex = port->status.ifindex;
-	port->partial = driver_leaves_partial(port->driver.driver);
-	if (punt_connect(ports->conf.punt, port->slot, port->ifindex, &port->status.mac)) {
-		snprintf(port->refusal, sizeof(port->refusal), "frames cannot be punted to it");
-	}
+	port->stage = STAGE_JOINING;
+	port_object(ports, port);
 	if (port->closed) {
-		worker_reap(ports->conf.worker, port->closed);
-		port->closed = NULL;
+		port->closed_until_ns = 0; /* bound again: the kernel has let go */
+		settle_closed(ports, port);
 	}
-	log_line("%s: %s mode, %u queue%s, driver %s%s%s", port->conf->name, mode_names[port->mode],
-		 xsk_port_queues(port->sockets), xsk_port_queues(port->sockets) == 1 ? "" : "s",
+	log_line("%s: %s mode, %u queue%s, driver %s%s%s", port->conf->name,
+		 port_mode_names[port->mode], port->plan.queues, port->plan.queues == 1 ? "" : "s",
 		 port->driver.driver[0] ? port->driver.driver : "unknown",
 		 port->refusal[0] ? "; left to the kernel: " : "", port->refusal);
-	worker_add(ports->conf.worker, port->slot, port->sockets, steer_beats(port->steer));
-	mirror_set_partial(ports->conf.mirror, port->slot, port->partial);
-	mirror_set_bound(ports->conf.mirror, port->slot, !port->refusal[0]);
 	configure_steer(ports, port);
+}
+
+/* Whether frames may come is said to the tables and to steer. */
+static void describe(struct ports *ports, struct port *port)
+{
+	mirror_set_bound(ports->conf.mirror, port->slot,
+			 port->stage == STAGE_BOUND && !port->refusal[0]);
+	configure_steer(ports, port);
+}
+
+/* The worker has filled its rings: not before this may frames come. */
+static void joined(struct ports *ports, struct port *port)
+{
+	if (port->stage != STAGE_JOINING) {
+		return; /* lost again meanwhile */
+	}
+	port->stage = STAGE_BOUND;
+	mirror_set_partial(ports->conf.mirror, port->slot, port->partial);
+	describe(ports, port);
 	/* Frames that found this port not yet fast said so; no longer true. */
 	steer_verdict_flush(ports->conf.steer, coarse_ns());
 }
 
 /* Giving back ------------------------------------------------------------------------------- */
 
-static bool interface_gone(const struct port *port)
+/* Steer lets everything pass from here on.  What is not a port of ours any more is never left
+ * closed: a program attached by netlink goes along to another namespace, out of our reach. */
+static void let_pass(struct ports *ports, struct port *port)
 {
-	return !port->status.present || port->status.ifindex != port->ifindex;
+	const struct steer_port nobody = {.slot = port->slot, .max_len = FRAME_ROOM};
+
+	if (!is_same(port)) {
+		steer_configure(port->steer, &nobody);
+	}
+	if (!ports->conf.config->drop || !is_same(port)) {
+		steer_detach(port->steer);
+		port->attached = false;
+	}
 }
 
-/* Frames go to the kernel from here on; the rest when the worker has let go. */
-static void release(struct ports *ports, struct port *port)
+static void close_steer(struct ports *ports, struct port *port)
 {
-	bool gone = interface_gone(port);
+	let_pass(ports, port);
+	steer_close(port->steer);
+	port->steer = NULL;
+}
 
-	if (port->draining) {
+/* Frames go to the kernel from here on; the rest when the worker has let go.  `anew`: only to bind
+ * again, steer stays attached. */
+static void release(struct ports *ports, struct port *port, bool anew)
+{
+	bool gone = !is_same(port) && !is_here(port->ifindex);
+
+	if (port->stage == STAGE_DRAINING) {
 		return;
 	}
-	port->draining = true;
-	if (!ports->conf.config->drop || gone) {
-		steer_detach(port->steer);
+	port->stage = STAGE_DRAINING;
+	port->anew = anew;
+	configure_steer(ports, port); /* no redirects, also when it is attached again */
+	if (!anew) {
+		let_pass(ports, port);
 	}
 	mirror_set_bound(ports->conf.mirror, port->slot, false);
-	punt_connect(ports->conf.punt, port->slot, 0, NULL);
-	worker_drain(ports->conf.worker, port->slot, gone);
-}
-
-static void consider(struct ports *ports, struct port *port)
-{
-	if (port->bound && interface_gone(port)) {
-		release(ports, port);
-	} else if (port->bound && !port->draining) {
-		punt_connect(ports->conf.punt, port->slot, port->ifindex, &port->status.mac);
-		configure_steer(ports, port);
-	} else if (!port->bound && port->status.present && port->status.up &&
-		   coarse_ns() >= port->retry_at_ns) {
-		take(ports, port);
+	if (gone) {
+		punt_connect(ports->conf.punt, port->slot, 0, NULL);
 	}
-	publish(ports, port);
+	worker_drain(ports->conf.worker, port->slot, gone);
 }
 
 static void drained(struct ports *ports, struct port *port)
 {
-	if (!port->draining) {
+	bool zerocopy = port->mode == XSK_ZEROCOPY;
+
+	if (port->stage != STAGE_DRAINING) {
 		return;
 	}
 	xsk_port_close(port->sockets);
-	steer_close(port->steer);
-	if (interface_gone(port)) {
-		worker_reap(ports->conf.worker, port->sockets);
-	} else {
-		port->closed = port->sockets;
-	}
-	port->steer = NULL;
+	port->closed = port->sockets;
+	port->closed_ifindex = port->ifindex;
+	port->closed_until_ns = coarse_ns() + (zerocopy ? LIMBO_NS : 0);
 	port->sockets = NULL;
-	port->bound = port->draining = false;
+	port->stage = STAGE_AWAY;
 	port->retry_at_ns = 0;
 	port->refusal[0] = '\0';
-	log_line("%s: given back", port->conf->name);
+	if (!port->anew) {
+		log_line("%s: given back", port->conf->name);
+	}
+	/* Loaded once is enough for one interface: what follows a flap need not take long.  But another
+	 * mode than the fallback may do now. */
+	if (!is_same(port) || (!port->anew && is_fallback(port))) {
+		close_steer(ports, port);
+	}
+	if (!is_same(port)) {
+		punt_connect(ports->conf.punt, port->slot, 0, NULL);
+		offload_restore(ports->conf.offload, port->ifindex);
+	}
+}
+
+/* Following --------------------------------------------------------------------------------- */
+
+static bool may_take(const struct port *port)
+{
+	/* Another one by this name would use up the frames that are still in limbo. */
+	return port->stage == STAGE_AWAY && port->status.present && port->status.up &&
+	       coarse_ns() >= port->retry_at_ns &&
+	       (!port->closed || port->closed_ifindex == port->status.ifindex);
+}
+
+static void consider(struct ports *ports, struct port *port)
+{
+	switch (port->stage) {
+	case STAGE_AWAY:
+		settle_closed(ports, port);
+		if (port->steer && !is_same(port)) {
+			close_steer(ports, port);
+		}
+		break;
+	case STAGE_JOINING:
+	case STAGE_BOUND:
+		if (!is_same(port) || !port->status.up) {
+			release(ports, port, false);
+		} else {
+			port_object(ports, port);
+			describe(ports, port);
+		}
+		break;
+	case STAGE_DRAINING:
+		break;
+	}
+	publish(ports, port);
+}
+
+/* Did ethtool change what the port goes by? */
+static void look_again(struct ports *ports, struct port *port)
+{
+	struct ethtool_info driver;
+	struct port_plan plan;
+
+	if ((port->stage != STAGE_BOUND && port->stage != STAGE_JOINING) || !is_same(port) ||
+	    ethtool_query(port->conf->name, port->ifindex, &driver)) {
+		return;
+	}
+	plan = port_plan(port->conf, &driver, ports->conf.size.ring,
+			 ports->conf.size.share[port->slot], ports_queue_room(ports, port));
+	port->driver = driver;
+	if (plan.queues == port->plan.queues && plan.tx_queues == port->plan.tx_queues) {
+		consider(ports, port);
+		return;
+	}
+	log_line("%s: %u queue%s now, binding anew", port->conf->name, plan.queues,
+		 plan.queues == 1 ? "" : "s");
+	release(ports, port, !is_fallback(port));
+	publish(ports, port);
+}
+
+static void ethtool_changed(void *arg, uint32_t ifindex)
+{
+	struct ports *ports = arg;
+
+	for (unsigned slot = 0; slot < ports->count; slot++) {
+		struct port *port = &ports->port[slot];
+
+		if (!ifindex || port->ifindex == ifindex) {
+			look_again(ports, port);
+		}
+	}
 }
 
 /* Public ------------------------------------------------------------------------------------ */
@@ -417,6 +357,9 @@ int ports_probe(const struct config_port *conf, char *error, unsigned error_size
 	struct ethtool_info driver = {0};
 	int occupied;
 
+	if (!ifindex && conf->optional) {
+		return 0;
+	}
 	if (!ifindex) {
 		snprintf(error, error_size,
 			 "no interface %s here: see `ip link`, or take the port out of the "
@@ -463,12 +406,14 @@ int ports_create(struct ports **out, const struct ports_conf *conf)
 	}
 	ports->conf = *conf;
 	ports->count = conf->config->port_count;
-	ports->ring_size = conf->ring_size;
 	for (unsigned slot = 0; slot < ports->count; slot++) {
 		struct port *port = &ports->port[slot];
 
 		port->slot = slot;
 		port->conf = &conf->config->port[slot];
+	}
+	if (ethtool_watch_open(&ports->watch)) {
+		ports->watch = NULL;
 	}
 	*out = ports;
 	return 0;
@@ -477,28 +422,93 @@ int ports_create(struct ports **out, const struct ports_conf *conf)
 void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *status)
 {
 	struct port *port = &ports->port[slot];
+	/* A driver that refused XDP for the size of its frames may not any more, or now do. */
+	bool other_mode = port->stage == STAGE_BOUND && is_fallback(port) &&
+			  port->status.mtu != status->mtu;
 
 	if (status->present && (!port->status.present || !port->status.up) && status->up) {
 		port->retry_at_ns = 0;
 	}
 	port->status = *status;
+	if (other_mode && is_same(port)) {
+		release(ports, port, false);
+	}
 	consider(ports, port);
 }
 
 int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *status)
 {
+	struct port *port = &ports->port[slot];
+
 	ports_update(ports, slot, status);
-	return ports->port[slot].bound || strcmp(ports->port[slot].refusal, busy) ? 0 : -EBUSY;
+	if (may_take(port)) {
+		take(ports, port);
+		publish(ports, port);
+	}
+	return port->stage == STAGE_AWAY && !strcmp(port->refusal, port_busy) ? -EBUSY : 0;
 }
 
 void ports_event(struct ports *ports, const struct worker_event *event)
 {
-	if (event->kind == WORKER_DRAINED) {
+	if (event->kind == WORKER_ADDED) {
+		joined(ports, &ports->port[event->slot]);
+		publish(ports, &ports->port[event->slot]);
+	} else if (event->kind == WORKER_DRAINED) {
 		drained(ports, &ports->port[event->slot]);
 		consider(ports, &ports->port[event->slot]);
 	} else if (event->kind == WORKER_REAPED) {
 		xsk_port_free(event->port);
 	}
+}
+
+void ports_settle(struct ports *ports)
+{
+	struct pollfd pfd = {.fd = worker_event_fd(ports->conf.worker), .events = POLLIN};
+	struct worker_event event;
+	unsigned left;
+
+	do {
+		left = 0;
+		while (worker_event(ports->conf.worker, &event)) {
+			ports_event(ports, &event); /* a station is learnt from its next frame */
+		}
+		for (unsigned slot = 0; slot < ports->count; slot++) {
+			left += ports->port[slot].stage == STAGE_JOINING;
+		}
+	} while (left && poll(&pfd, 1, SETTLE_MS) > 0);
+}
+
+bool ports_pending(const struct ports *ports)
+{
+	bool pending = false;
+
+	for (unsigned slot = 0; slot < ports->count; slot++) {
+		pending |= may_take(&ports->port[slot]);
+	}
+	return pending;
+}
+
+void ports_take(struct ports *ports)
+{
+	for (unsigned slot = 0; slot < ports->count; slot++) {
+		struct port *port = &ports->port[slot];
+
+		if (may_take(port)) {
+			take(ports, port);
+			publish(ports, port);
+			return;
+		}
+	}
+}
+
+int ports_fd(const struct ports *ports)
+{
+	return ports->watch ? ethtool_watch_fd(ports->watch) : -1;
+}
+
+void ports_read(struct ports *ports)
+{
+	ethtool_watch_read(ports->watch, ethtool_changed, ports);
 }
 
 void ports_refresh(struct ports *ports)
@@ -515,41 +525,56 @@ void ports_refresh(struct ports *ports)
 
 void ports_tick(struct ports *ports)
 {
+	unsigned look = ++ports->ticks / TICKS_PER_LOOK % ports->count;
+
 	for (unsigned slot = 0; slot < ports->count; slot++) {
 		struct port *port = &ports->port[slot];
 
-		if (!port->bound) {
-			consider(ports, port);
-		}
+		settle_closed(ports, port);
+	}
+	ports_take(ports);
+	if (ports->ticks % TICKS_PER_LOOK == 0) {
+		look_again(ports, &ports->port[look]);
 	}
 	ports_refresh(ports);
 }
 
+static unsigned ports_draining(const struct ports *ports)
+{
+	unsigned count = 0;
+
+	for (unsigned slot = 0; slot < ports->count; slot++) {
+		count += ports->port[slot].stage == STAGE_DRAINING;
+	}
+	return count;
+}
+
 void ports_close(struct ports *ports)
 {
-	struct pollfd pfd;
 	struct worker_event event;
-	unsigned left = 0;
+	struct pollfd pfd;
+	unsigned left;
 
 	if (!ports) {
 		return;
 	}
 	for (unsigned slot = 0; slot < ports->count; slot++) {
-		if (ports->port[slot].bound) {
-			release(ports, &ports->port[slot]);
-			left++;
+		struct port *port = &ports->port[slot];
+
+		if (port->stage == STAGE_JOINING || port->stage == STAGE_BOUND) {
+			release(ports, port, false);
 		}
 	}
 	pfd = (struct pollfd){.fd = worker_event_fd(ports->conf.worker), .events = POLLIN};
-	while (left) {
+	while ((left = ports_draining(ports))) {
 		while (worker_event(ports->conf.worker, &event)) {
-			left -= event.kind == WORKER_DRAINED;
 			if (event.kind == WORKER_DRAINED) {
 				drained(ports, &ports->port[event.slot]);
 			} else if (event.kind == WORKER_REAPED) {
 				xsk_port_free(event.port);
 			}
 		}
+		left = ports_draining(ports);
 		if (left && poll(&pfd, 1, CLOSE_MS) <= 0) {
 			log_line("the worker does not let go of %u port%s: closing all the same",
 				 left, left == 1 ? "" : "s");
@@ -560,9 +585,9 @@ void ports_close(struct ports *ports)
 		struct port *port = &ports->port[slot];
 
 		xsk_port_free(port->closed);
-		if (port->bound) { /* the worker hangs: the process's end closes the rest */
-			steer_close(port->steer);
-		}
+		steer_close(
+			port->steer); /* where the worker hangs; the process's end closes the rest */
 	}
+	ethtool_watch_close(ports->watch);
 	free(ports);
 }

@@ -4,14 +4,29 @@
  *
  * What:    for each port: which driver, which XDP mode, load and attach steer, bind all queues,
  *          tell the worker; and all that in reverse.  Follows what the mirror says of the
- *          interface.
+ *          interface, and what ethtool does to it.
  * Callers: shuntd.
  * Thread:  control.
  * Owner:   ports own their steer and sockets; the worker has the queues between worker_add() and
  *          WORKER_DRAINED, and nothing here waits for it but ports_close(), with a deadline.
  * Full:    -
- * Refuses: at start: a missing interface, one that another XDP program has, no AF_XDP.  Later the
- *          same conditions leave the port to the kernel, with the reason, and are tried again.
+ * Refuses: at start: a missing interface (unless it is optional), one that another XDP program has,
+ *          no AF_XDP.  Later the same conditions leave the port to the kernel, with the reason, and
+ *          are tried again.
+ *
+ * A port is an interface by name.  What happens to it, and what follows:
+ *
+ *   gone (deleted, moved to another namespace)   the kernel has closed its sockets: let go at once
+ *   renamed away      given back; it is alive: TX completes first, features are restored
+ *   another by the name     taken
+ *   set down          given back, so that everything may be changed that the kernel refuses while
+ *                     AF_XDP sockets are bound (fewer queues, on some drivers ring sizes); and
+ *                     nothing waits on a TX ring to come out late
+ *   set up            taken
+ *   more queues       bound anew: steer stays attached and passes meanwhile (no reset of the NIC)
+ *   MTU, MAC, master  described anew to steer, punt and the tables; nothing is bound
+ *
+ * Frames meanwhile are the kernel's.
  */
 #ifndef SHUNT_RUN_PORT_H
 #define SHUNT_RUN_PORT_H
@@ -20,11 +35,20 @@
 #include "netlink/mirror.h"
 #include "run/stats.h"
 
+struct offload;
 struct ports;
 struct punt;
 struct steer_shared;
 struct worker;
 struct worker_event;
+
+/* What the ports of a configuration need, all queues counted, within a share of the machine's
+ * memory. */
+struct ports_size {
+	size_t frames;                 /* of the region */
+	size_t share[SHUNT_PORTS_MAX]; /* of these at most, by slot */
+	unsigned ring; /* entries of each ring, as long as queues do not become more */
+};
 
 struct ports_conf {
 	const struct config *config;
@@ -34,14 +58,8 @@ struct ports_conf {
 	struct punt *punt;
 	struct worker *worker;
 	struct mirror *mirror;
-	unsigned ring_size; /* of ports_size() */
-};
-
-/* What the ports of a configuration need, all queues counted, within a share of the machine's
- * memory. */
-struct ports_size {
-	size_t frames; /* of the region */
-	unsigned ring; /* entries of each ring */
+	struct offload *offload;
+	struct ports_size size;
 };
 
 struct ports_size ports_size(const struct config *config);
@@ -62,9 +80,19 @@ void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *
 /* At start-up, for each port once: as ports_update(), but -EBUSY, logged, when somebody else has
  * it: who configured it should hear, not find it left to the kernel. */
 int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *status);
+/* At start-up, after the last: wait until the worker has them all, at most 1 s. */
+void ports_settle(struct ports *ports);
+/* An fd that is readable when ethtool changed something: then ports_read(). -1: there is none, it is
+ * looked at every few seconds. */
+int ports_fd(const struct ports *ports);
+void ports_read(struct ports *ports);
+/* Taking a port takes its time (some 30 ms), in which nothing else is followed: for when nothing
+ * else is to be done.  Is one to be taken?  Take it; one a call. */
+bool ports_pending(const struct ports *ports);
+void ports_take(struct ports *ports);
 /* Events of the worker other than learning. */
 void ports_event(struct ports *ports, const struct worker_event *event);
-/* Every 100 ms: what is to be tried again, and the counters of steer. */
+/* Every 100 ms: what is to be tried again (also ports_take()), and the counters of steer. */
 void ports_tick(struct ports *ports);
 /* Bring the stats segment up to date now (a reader asked). */
 void ports_refresh(struct ports *ports);

@@ -44,6 +44,12 @@ static inline void spsc_free(struct spsc *q)
 	q->element = NULL;
 }
 
+/* Producer: for how many more is there room? */
+static inline uint32_t spsc_room(struct spsc *q)
+{
+	return q->size - (q->head - __atomic_load_n(&q->tail, __ATOMIC_ACQUIRE));
+}
+
 /* Producer. */
 static inline bool spsc_push(struct spsc *q, const void *element)
 {

@@ -15,13 +15,16 @@
 #include "run/spsc.h"
 #include "run/wake.h"
 
-#define QUEUES_MAX 256u             /* of all ports together */
-#define COMMANDS_MAX 256u           /* a few a port */
-#define EVENTS_MAX 4096u            /* a burst of new stations; more are seen again */
-#define IDLE_SPIN_NS 50000u         /* polled this long without work before sleeping */
-#define SLEEP_MS 100                /* longest sleep: completions and beats are owed that often */
-#define SLEEP_STAGED_MS 1           /* with frames waiting for a full TX ring */
-#define DRAIN_NS 200000000ull       /* for TX rings to complete before a port is let go */
+#define COMMANDS_MAX 256u     /* a few a port */
+#define EVENTS_MAX 4096u      /* a burst of new stations; more are seen again */
+#define EVENTS_KEPT 256u      /* of these for what is said once only: a few a port */
+#define IDLE_SPIN_NS 50000u   /* polled this long without work before sleeping */
+#define SLEEP_MS 100          /* longest sleep: completions and beats are owed that often */
+#define SLEEP_STAGED_MS 1     /* with frames waiting for a full TX ring */
+#define DRAIN_NS 200000000ull /* for TX rings to complete before a port is let go */
+/* What steer redirected last arrives at the end of the driver's poll (xsk_map_flush()): not let go
+ * before; by the coarse clock, which may be a tick behind. */
+#define SETTLE_NS 10000000ull
 #define LEARN_AGAIN_NS 100000000ull /* the same learn event is not sent more often */
 #define LEARN_CACHE 256u            /* direct mapped */
 #define NICE (-10)                  /* above ordinary processes (the box's daemons) */
@@ -46,9 +49,10 @@ struct queue {
 struct slot {
 	struct stats_port_worker *stats;
 	unsigned queue_count;
+	unsigned tx_count;                 /* the first of them can send */
 	struct xsk *xsk[SHUNT_QUEUES_MAX]; /* by queue number */
 	bool draining, gone;
-	uint64_t drain_until_ns;
+	uint64_t settle_until_ns, drain_until_ns;
 };
 
 struct learnt {
@@ -63,7 +67,7 @@ struct worker {
 	uint64_t punted;          /* this round */
 	bool stopped;             /* this round comes long after the one before */
 	unsigned queue_count;
-	struct queue queue[QUEUES_MAX];
+	struct queue queue[WORKER_QUEUES_MAX];
 	struct steer_beat no_beat; /* of queues that have no steer (pipes): never asked */
 	struct slot slot[SHUNT_PORTS_MAX];
 	unsigned draining; /* slots that are */
@@ -107,7 +111,9 @@ static void learn(struct worker *w, unsigned slot, const struct learn *what)
 	}
 	*learnt = (struct learnt){.what = *what, .at_ns = w->now_ns};
 	stats_add(&counters(w, slot)->learns, 1);
-	send_event(w, &event);
+	if (spsc_room(&w->events) > EVENTS_KEPT) {
+		send_event(w, &event);
+	}
 }
 
 /* Verdicts --------------------------------------------------------------------------------- */
@@ -138,8 +144,8 @@ static void egress_turn(struct worker *w, struct egress *e, unsigned slot, unsig
 
 	egress_count(e);
 	*e = (struct egress){.stats = to->stats, .slot = slot};
-	if (to->queue_count && !to->gone) {
-		e->xsk = to->xsk[number < to->queue_count ? number : number % to->queue_count];
+	if (to->tx_count && !to->gone) {
+		e->xsk = to->xsk[number < to->tx_count ? number : number % to->tx_count];
 	}
 }
 
@@ -406,7 +412,8 @@ static void go_on_draining(struct worker *w)
 	for (unsigned slot = 0; slot < SHUNT_PORTS_MAX; slot++) {
 		struct slot *s = &w->slot[slot];
 
-		if (s->draining && (!busy || s->gone || w->now_ns > s->drain_until_ns)) {
+		if (s->draining && ((!busy && w->now_ns > s->settle_until_ns) || s->gone ||
+				    w->now_ns > s->drain_until_ns)) {
 			let_go(w, slot);
 		}
 	}
@@ -417,7 +424,7 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 	struct slot *owner = &w->slot[slot];
 	struct queue *q;
 
-	if (w->queue_count == QUEUES_MAX || owner->queue_count == SHUNT_QUEUES_MAX) {
+	if (w->queue_count == WORKER_QUEUES_MAX || owner->queue_count == SHUNT_QUEUES_MAX) {
 		return -ENOSPC;
 	}
 	q = &w->queue[w->queue_count++];
@@ -426,6 +433,7 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 			    .slot = (uint8_t)slot,
 			    .number = (uint8_t)owner->queue_count};
 	owner->xsk[owner->queue_count++] = xsk;
+	owner->tx_count = owner->queue_count;
 	if (w->robust.tid && beat) {
 		robust_own(&w->robust, beat);
 	}
@@ -436,19 +444,22 @@ int worker_add_queue(struct worker *w, unsigned slot, struct xsk *xsk, struct st
 static void obey(struct worker *w, const struct command *command)
 {
 	struct worker_event reaped = {.kind = WORKER_REAPED, .port = command->port};
+	struct worker_event added = {.kind = WORKER_ADDED, .slot = command->slot};
 
 	switch ((enum command_kind)command->kind) {
 	case COMMAND_ADD:
 		for (unsigned i = 0; i < xsk_port_queues(command->port); i++) {
-			/* Room was checked by worker_add(). */
 			worker_add_queue(w, command->slot, xsk_port_queue(command->port, i),
 					 &command->beats[i]);
 		}
+		w->slot[command->slot].tx_count = xsk_port_tx_queues(command->port);
+		send_event(w, &added);
 		break;
 	case COMMAND_DRAIN:
 		w->draining += !w->slot[command->slot].draining;
 		w->slot[command->slot].draining = true;
 		w->slot[command->slot].gone = command->gone;
+		w->slot[command->slot].settle_until_ns = w->now_ns + SETTLE_NS;
 		w->slot[command->slot].drain_until_ns = w->now_ns + DRAIN_NS;
 		break;
 	case COMMAND_REAP:
@@ -512,7 +523,7 @@ __attribute__((noinline)) unsigned worker_burst(struct worker *w)
 
 static void sleep_until_work(struct worker *w)
 {
-	struct pollfd pfds[QUEUES_MAX + 1];
+	struct pollfd pfds[WORKER_QUEUES_MAX + 1];
 	int timeout_ms = w->draining ? SLEEP_STAGED_MS : SLEEP_MS;
 
 	for (unsigned i = 0; i < w->queue_count; i++) {

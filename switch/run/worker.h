@@ -11,7 +11,7 @@
  * Owner:   the worker owns the ledger (io/umem) and every xsk between worker_add() and its event.
  * Full:    a full egress: see io/xsk.h; no frames left for the copies of a flood: the ports that
  *          need that form count tx_full; a full event queue: the learn event is lost, the next frame
- *          of that station sends it again.
+ *          of that station sends it again (there is always room for the other events).
  * Refuses: more commands in flight than the queue holds (-EAGAIN).
  *
  * Hang: steer notes when a queue's first unanswered frame was redirected (bpf/shared.h).  When the
@@ -29,6 +29,8 @@ struct punt;
 struct steer_beat;
 struct worker;
 
+#define WORKER_QUEUES_MAX 256u /* of all ports together; who adds more loses them */
+
 struct worker_conf {
 	struct tables *tables;
 	struct umem *umem;
@@ -40,6 +42,7 @@ struct worker_conf {
 
 enum worker_event_kind {
 	WORKER_LEARN,   /* ifindex, vlan, mac: seen as a source where the FDB does not have it */
+	WORKER_ADDED,   /* slot: its queues are filled, frames may come */
 	WORKER_DRAINED, /* slot: nothing of the port is touched any more; sockets may be closed */
 	WORKER_REAPED,  /* port: its frames are out of limbo; it may be freed */
 };
@@ -61,11 +64,11 @@ void worker_destroy(struct worker *worker);
 int worker_start(struct worker *worker);
 
 /* Control: commands; 0 or -EAGAIN.  Without a thread they are carried out by worker_burst(). */
-/* Take over all queues of `port`; `beats` has a word a queue. */
+/* Take over all queues of `port`; `beats` has a word a queue. WORKER_ADDED follows. */
 int worker_add(struct worker *worker, unsigned slot, struct xsk_port *port,
 	       struct steer_beat *beats);
 /* Let go of the port of a slot: at once when it is gone, else after its TX rings completed or
- * 200 ms. WORKER_DRAINED follows. */
+ * 200 ms, and not before what steer had redirected has arrived. WORKER_DRAINED follows. */
 int worker_drain(struct worker *worker, unsigned slot, bool gone);
 /* Call xsk_port_reap() on a closed port. WORKER_REAPED follows. */
 int worker_reap(struct worker *worker, struct xsk_port *port);

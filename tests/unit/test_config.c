@@ -166,10 +166,11 @@ static void queues_must_be_a_number_that_can_be_bound(void **state)
 
 static void an_unknown_option_is_named_with_a_suggestion(void **state)
 {
-	refused("port { \"a\", mod = \"copy\" }", "1: port \"a\": unknown option 'mod' (did you "
-						  "mean 'mode'?): expected mode or queues");
+	refused("port { \"a\", mod = \"copy\" }",
+		"1: port \"a\": unknown option 'mod' (did you "
+		"mean 'mode'?): expected mode, queues or optional");
 	refused("port { \"a\", speed = 1 }",
-		"1: port \"a\": unknown option 'speed': expected mode or queues");
+		"1: port \"a\": unknown option 'speed': expected mode, queues or optional");
 }
 
 static void a_name_no_interface_can_have_is_refused(void **state)
