@@ -17,7 +17,7 @@
 #define LINK_NETFILTER 10
 #define LINK_DEFRAG 1 /* BPF_F_NETFILTER_IP_DEFRAG */
 
-/* bpf_link_info as of 6.4, for a link to netfilter. */
+/* bpf_link_info as of 6.4. */
 union link_info {
 	struct bpf_link_info info;
 	struct {
@@ -40,7 +40,7 @@ bool others_tcx(uint32_t ifindex, bool egress)
 	       attr.query.prog_cnt > 0;
 }
 
-/* 1 a link to netfilter, 0 another, -errno: -ENOENT it is gone, -EAGAIN it is being made. */
+/* 0; -ENOENT it is gone, -EAGAIN it is being made, other -errno. */
 static int look_at_link(uint32_t id, union link_info *link)
 {
 	uint32_t size = sizeof(*link);
@@ -53,10 +53,10 @@ static int look_at_link(uint32_t id, union link_info *link)
 	memset(link, 0, sizeof(*link));
 	error = bpf_obj_get_info_by_fd(fd, link, &size) < 0 ? -errno : 0;
 	close(fd);
-	return error != 0 ? error : link->info.type == LINK_NETFILTER;
+	return error;
 }
 
-static void note(struct others_netfilter *seen, const union link_info *link)
+static void note_netfilter(struct others_links *seen, const union link_info *link)
 {
 	if (link->netfilter.hooknum != NF_INET_LOCAL_IN &&
 	    link->netfilter.hooknum != NF_INET_LOCAL_OUT) {
@@ -66,57 +66,73 @@ static void note(struct others_netfilter *seen, const union link_info *link)
 	seen->defrag |= (link->netfilter.flags & LINK_DEFRAG) != 0;
 }
 
-static int look_at_known(struct others_netfilter *seen)
+/* Those seen before: are they there still? */
+static int look_at_known(struct others_links *seen)
 {
 	union link_info link;
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < seen->count; i++) {
-		int found = look_at_link(seen->id[i], &link);
+		int error = look_at_link(seen->link[i].id, &link);
 
-		if (found == 1) {
-			note(seen, &link);
-			seen->id[kept++] = seen->id[i];
-		} else if (found < 0 && found != -ENOENT) {
-			return found;
+		if (error == -ENOENT) {
+			seen->xdp |= seen->link[i].xdp;
+			continue;
 		}
+		if (error != 0) {
+			return error;
+		}
+		if (!seen->link[i].xdp) {
+			note_netfilter(seen, &link);
+		}
+		seen->link[kept++] = seen->link[i];
 	}
 	seen->count = kept;
 	return 0;
 }
 
-int others_netfilter(struct others_netfilter *seen)
+static void remember(struct others_links *seen, uint32_t id, bool xdp)
 {
-	union link_info link;
+	if (seen->count < OTHERS_LINKS) {
+		seen->link[seen->count].id = id;
+		seen->link[seen->count].xdp = xdp;
+	}
+	if (seen->count <= OTHERS_LINKS) {
+		seen->count++;
+	}
+}
+
+int others_links(struct others_links *seen, bool (*concerns)(uint32_t ifindex, void *arg),
+		 void *arg)
+{
+	int error = 0;
 	uint32_t id;
-	int error;
 
 	seen->forwarding = seen->defrag = false;
+	seen->xdp = seen->last == 0 || seen->count > OTHERS_LINKS;
 	if (seen->count > OTHERS_LINKS) {
 		seen->count = seen->last = 0;
 	}
 	error = look_at_known(seen);
 	/* IDs are given in order (idr_alloc_cyclic()): only what is newer needs a look. */
-	while (error == 0 && bpf_link_get_next_id(seen->last, &id) == 0) {
-		int found = look_at_link(id, &link);
+	while (error == 0 && (error = bpf_link_get_next_id(seen->last, &id)) == 0) {
+		union link_info link;
 
-		if (found == -EAGAIN) {
+		error = look_at_link(id, &link);
+		if (error == -EAGAIN) {
 			return 0; /* it has not begun */
 		}
-		if (found < 0 && found != -ENOENT) {
-			return found;
+		if (error == 0 && link.info.type == LINK_NETFILTER) {
+			note_netfilter(seen, &link);
+			remember(seen, id, false);
+		} else if (error == 0 && link.info.type == BPF_LINK_TYPE_XDP &&
+			   concerns(link.info.xdp.ifindex, arg)) {
+			seen->xdp = true;
+			remember(seen, id, true);
 		}
+		error = error == -ENOENT ? 0 : error;
 		seen->last = id;
-		if (found == 1) {
-			note(seen, &link);
-			if (seen->count < OTHERS_LINKS) {
-				seen->id[seen->count] = id;
-			}
-			seen->count = seen->count > OTHERS_LINKS ? seen->count : seen->count + 1;
-		}
 	}
-	if (error == 0 && errno != ENOENT && errno != EINVAL) {
-		return -errno; /* EINVAL: no links, before 5.8 */
-	}
-	return error;
+	/* No more; EINVAL: no links at all, before 5.8. */
+	return error == -ENOENT || error == -EINVAL ? 0 : error;
 }

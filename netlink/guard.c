@@ -2,7 +2,6 @@
 #include "netlink/guard.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,10 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/netfilter.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
 #include "bpf/others.h"
+#include "netlink/again.h"
 #include "netlink/decode.h"
 #include "netlink/ipsec.h"
 #include "netlink/netfilter.h"
@@ -31,25 +32,38 @@
 struct view {
 	struct netfilter_view netfilter;
 	struct xtables_view tables;
-	struct findings others;
+	struct findings links, others;
+	bool links_defrag; /* a BPF program has fragments reassembled */
 	bool call_iptables, call_ip6tables, call_arptables;
 	char device[GUARD_DEVICES][GUARD_REASON]; /* by watched device */
 };
 
+enum { CALL_IPTABLES, CALL_IP6TABLES, CALL_ARPTABLES, USE_PMTU, IPVS, FILES };
+
+static const char *const paths[FILES] = {
+	[CALL_IPTABLES] = "/proc/sys/net/bridge/bridge-nf-call-iptables",
+	[CALL_IP6TABLES] = "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+	[CALL_ARPTABLES] = "/proc/sys/net/bridge/bridge-nf-call-arptables",
+	[USE_PMTU] = "/proc/sys/net/ipv4/ip_forward_use_pmtu",
+	[IPVS] = "/proc/thread-self/net/ip_vs",
+};
+
 struct guard {
 	int epoll_fd;
+	struct again file[FILES];
 	struct netfilter *netfilter; /* NULL: bypassed, or not in this kernel */
 	struct xtables *xtables;     /* NULL: bypassed */
 	struct ipsec *ipsec;
 	struct traffic *traffic;
 	struct nlsock *route;
-	bool traffic_stale;
+	struct others_links links;
+	bool devices_stale; /* `slow` is to be made again */
 	uint64_t rested_ns; /* when the next look may be for a notification */
 	struct guard_device watched[GUARD_DEVICES];
 	unsigned watched_count;
 	bool watch_overflow;
-	char shaped[GUARD_DEVICES][GUARD_REASON]; /* what netlink/traffic says */
-	struct view now, next;                    /* next is scratch */
+	char slow[GUARD_DEVICES][GUARD_REASON]; /* by device: what is not looked at each time */
+	struct view now, next;                  /* next is scratch */
 	struct findings sum;
 	char chain_device[GUARD_DEVICES][GUARD_REASON];
 };
@@ -64,33 +78,20 @@ static uint64_t now_ns(void)
 
 /* What is read from files. ------------------------------------------------------------------ */
 
-/* The start of a file; "" when it is not there. */
-static void read_file(const char *path, char *to, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = 0;
-
-	if (fd >= 0) {
-		length = read(fd, to, size - 1);
-		close(fd);
-	}
-	to[length > 0 ? length : 0] = '\0';
-}
-
-static bool read_flag(const char *path)
+static bool read_flag(struct again *file)
 {
 	char text[16];
 
-	read_file(path, text, sizeof(text));
+	again_read(file, text, sizeof(text));
 	return atoi(text) != 0;
 }
 
 /* IPVS hooks netfilter for the first service of a namespace (ip_vs_register_hooks()). */
-static void look_at_ipvs(char *reason)
+static void look_at_ipvs(struct again *file, char *reason)
 {
 	char text[512], *line = text;
 
-	read_file("/proc/thread-self/net/ip_vs", text, sizeof(text));
+	again_read(file, text, sizeof(text));
 	for (unsigned i = 0; i < IPVS_TITLES && line != NULL; i++) {
 		line = strchr(line, '\n');
 		line = line != NULL ? line + 1 : NULL;
@@ -100,16 +101,16 @@ static void look_at_ipvs(char *reason)
 	}
 }
 
-static void look_at_files(const struct guard *guard, struct view *view)
+static void look_at_files(struct guard *guard, struct view *view)
 {
-	view->call_iptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-iptables");
-	view->call_ip6tables = read_flag("/proc/sys/net/bridge/bridge-nf-call-ip6tables");
-	view->call_arptables = read_flag("/proc/sys/net/bridge/bridge-nf-call-arptables");
+	view->call_iptables = read_flag(&guard->file[CALL_IPTABLES]);
+	view->call_ip6tables = read_flag(&guard->file[CALL_IP6TABLES]);
+	view->call_arptables = read_flag(&guard->file[CALL_ARPTABLES]);
 	if (guard->xtables != NULL) {
 		xtables_look(guard->xtables, view->netfilter.hooks_unseen, &view->tables);
-		look_at_ipvs(view->tables.found.routing);
+		look_at_ipvs(&guard->file[IPVS], view->tables.found.routing);
 	}
-	if (read_flag("/proc/sys/net/ipv4/ip_forward_use_pmtu")) {
+	if (read_flag(&guard->file[USE_PMTU])) {
 		find(view->others.routing, "ip_forward_use_pmtu is set");
 	}
 }
@@ -144,25 +145,57 @@ static void look_at_xdp(struct guard *guard, const struct guard_device *device, 
 	}
 }
 
+static bool is_watched(uint32_t ifindex, void *arg)
+{
+	const struct guard *guard = arg;
+
+	for (unsigned i = 0; i < guard->watched_count; i++) {
+		if (guard->watched[i].ifindex == ifindex) {
+			return !guard->watched[i].port;
+		}
+	}
+	return false;
+}
+
+/* BPF links come and go without a word. */
+static void look_at_links(struct guard *guard, struct view *view)
+{
+	int error = others_links(&guard->links, is_watched, guard);
+
+	guard->devices_stale |= guard->links.xdp || error != 0;
+	if (guard->netfilter == NULL || !view->netfilter.hooks_unseen) {
+		return; /* the list of hooks says it better */
+	}
+	view->links_defrag = guard->links.defrag;
+	if (error != 0) {
+		find(view->links.routing, "BPF links cannot be listed: %s", strerror(-error));
+	} else if (guard->links.forwarding) {
+		find(view->links.routing, "BPF program on netfilter's %s",
+		     netfilter_hook(NFPROTO_INET, guard->links.hook));
+	}
+}
+
 static void look_at_devices(struct guard *guard, struct view *view)
 {
-	if (guard->traffic_stale) {
-		guard->traffic_stale = traffic_look(guard->traffic, guard->watched,
-						    guard->watched_count, guard->shaped) != 0;
+	if (guard->devices_stale) {
+		guard->devices_stale = traffic_look(guard->traffic, guard->watched,
+						    guard->watched_count, guard->slow) != 0;
+		for (unsigned i = 0; i < guard->watched_count; i++) {
+			if (!guard->watched[i].port) {
+				look_at_xdp(guard, &guard->watched[i], guard->slow[i]);
+			}
+		}
 	}
 	for (unsigned i = 0; i < guard->watched_count; i++) {
 		const struct guard_device *device = &guard->watched[i];
 		char *reason = view->device[i];
 
-		memcpy(reason, guard->shaped[i], GUARD_REASON);
+		memcpy(reason, guard->slow[i], GUARD_REASON);
 		if (others_tcx(device->ifindex, false)) {
 			find(reason, "tcx program on the ingress of %s", device->name);
 		}
 		if (others_tcx(device->ifindex, true)) {
 			find(reason, "tcx program on the egress of %s", device->name);
-		}
-		if (!device->port) {
-			look_at_xdp(guard, device, reason);
 		}
 	}
 }
@@ -196,11 +229,11 @@ static void sum_up(struct guard *guard)
 {
 	const struct view *now = &guard->now;
 	const struct findings *all[] = {&now->netfilter.chains, &now->tables.found,
-					&now->netfilter.hooks, &now->others};
+					&now->netfilter.hooks, &now->links, &now->others};
 	struct findings *sum = &guard->sum;
 
 	memset(sum, 0, sizeof(*sum));
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
 		const char *routing = all[i]->routing;
 
 		if (routing[0] != '\0') {
@@ -267,6 +300,9 @@ int guard_open(struct guard **out, bool netfilter_bypass)
 	if (guard == NULL) {
 		return -ENOMEM;
 	}
+	for (unsigned i = 0; i < FILES; i++) {
+		guard->file[i].path = paths[i];
+	}
 	guard->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	error = guard->epoll_fd < 0 ? -errno : open_sources(guard, netfilter_bypass);
 	if (error != 0) {
@@ -288,6 +324,9 @@ void guard_close(struct guard *guard)
 	ipsec_close(guard->ipsec);
 	traffic_close(guard->traffic);
 	nlsock_close(guard->route);
+	for (unsigned i = 0; i < FILES; i++) {
+		again_close(&guard->file[i]);
+	}
 	if (guard->epoll_fd >= 0) {
 		close(guard->epoll_fd);
 	}
@@ -305,7 +344,7 @@ bool guard_read(struct guard *guard)
 		return guard_poll(guard);
 	}
 	netfilter_notified(guard->netfilter);
-	guard->traffic_stale |= traffic_changed(guard->traffic);
+	guard->devices_stale |= traffic_changed(guard->traffic);
 	return false;
 }
 
@@ -321,7 +360,8 @@ bool guard_poll(struct guard *guard)
 	netfilter_look(guard->netfilter, &view->netfilter);
 	look_at_files(guard, view);
 	ipsec_look(guard->ipsec, view->others.routing);
-	guard->traffic_stale |= traffic_changed(guard->traffic);
+	guard->devices_stale |= traffic_changed(guard->traffic);
+	look_at_links(guard, view);
 	look_at_devices(guard, view);
 	changed = adopt(guard);
 	ended_ns = now_ns();
@@ -344,7 +384,8 @@ bool guard_watch(struct guard *guard, const struct guard_device *devices, unsign
 	memcpy(guard->watched, devices, count * sizeof(*devices));
 	guard->watched_count = count;
 	guard->watch_overflow = overflow;
-	guard->traffic_stale = true;
+	guard->devices_stale = true;
+	memset(&guard->links, 0, sizeof(guard->links)); /* of XDP, those of the new ones count */
 	memcpy(view, &guard->now, sizeof(*view));
 	memset(view->device, 0, sizeof(view->device));
 	look_at_devices(guard, view);
@@ -390,7 +431,7 @@ static bool ip_conntrack(const struct guard *guard)
 {
 	const struct netfilter_view *netfilter = &guard->now.netfilter;
 
-	return netfilter->ip_defrag ||
+	return netfilter->ip_defrag || guard->now.links_defrag ||
 	       (netfilter->hooks_unseen && (netfilter->ip_tables || guard->now.tables.rules));
 }
 

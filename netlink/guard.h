@@ -21,7 +21,7 @@
  *   netlink/xtables    iptables-legacy and its relatives
  *   netlink/traffic    qdiscs and tc filters (notified)
  *   netlink/ipsec      IPsec policies
- *   bpf/others         tcx programs
+ *   bpf/others         tcx programs, BPF links to netfilter and of XDP
  *   here               sysctls, IPVS, XDP programs on what is above a port
  */
 #ifndef SHUNT_NETLINK_GUARD_H

@@ -13,7 +13,6 @@
 #include <linux/netfilter/nfnetlink_hook.h>
 #include <linux/netlink.h>
 
-#include "bpf/others.h"
 #include "netlink/decode.h"
 #include "netlink/sock.h"
 
@@ -34,7 +33,6 @@ struct netfilter {
 	unsigned wait; /* polls until nftables is asked for again */
 	unsigned idle_count;
 	struct nl_chain idle[IDLE_CHAINS];
-	struct others_netfilter programs;
 };
 
 /* nftables. --------------------------------------------------------------------------------- */
@@ -57,7 +55,7 @@ static const char *family_name(uint8_t family)
 	}
 }
 
-static const char *hook_name(uint8_t family, int hook)
+const char *netfilter_hook(uint8_t family, int hook)
 {
 	static const char *const inet[] = {"prerouting", "input",       "forward",
 					   "output",     "postrouting", "ingress"};
@@ -115,7 +113,7 @@ static bool chain_concerns(const struct nl_chain *chain)
 
 static void chain_found(struct netfilter_view *view, const struct nl_chain *chain)
 {
-	const char *at = hook_name(chain->family, chain->hook);
+	const char *at = netfilter_hook(chain->family, chain->hook);
 	char *reason = view->chains.routing;
 
 	if (chain->family == NFPROTO_NETDEV || chain->device_count > 0) {
@@ -394,7 +392,7 @@ static void on_hook(const struct nlmsghdr *message, void *arg)
 		*dump->reassembles = true;
 	} else if (does == UNKNOWN) {
 		find(dump->reason, "netfilter hook %.40s (%s %s)", hook.function,
-		     family_name(dump->family), hook_name(dump->family, dump->hook));
+		     family_name(dump->family), netfilter_hook(dump->family, dump->hook));
 	}
 }
 
@@ -429,24 +427,6 @@ static void look_at_hooks(struct netfilter *netfilter, struct netfilter_view *vi
 			find(dump.reason, "netfilter hooks cannot be read: %s", strerror(-error));
 		}
 	}
-}
-
-/* Where hooks cannot be listed: BPF programs attached to netfilter.  A link does not say in which
- * network namespace it is, so that of another counts as well. */
-static void look_at_programs(struct netfilter *netfilter, struct netfilter_view *view)
-{
-	struct others_netfilter *programs = &netfilter->programs;
-	int error = others_netfilter(programs);
-
-	if (error != 0) {
-		find(view->hooks.routing, "BPF links cannot be listed: %s", strerror(-error));
-		return;
-	}
-	if (programs->forwarding) {
-		find(view->hooks.routing, "BPF program on netfilter's %s",
-		     hook_name(NFPROTO_INET, programs->hook));
-	}
-	view->ip_defrag |= programs->defrag;
 }
 
 /* Opening, looking. ------------------------------------------------------------------------- */
@@ -505,8 +485,5 @@ void netfilter_look(struct netfilter *netfilter, struct netfilter_view *view)
 	netfilter_notified(netfilter);
 	look_at_chains(netfilter, view);
 	look_at_hooks(netfilter, view);
-	if (netfilter->hooks_absent) {
-		look_at_programs(netfilter, view);
-	}
 	view->hooks_unseen = netfilter->hooks_absent;
 }

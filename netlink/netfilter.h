@@ -3,8 +3,8 @@
  * netfilter: the netfilter hooks that a forwarded frame would pass, for guard.
  *
  * What:    nftables base chains and flowtables (notified), and every other hook where the kernel
- *          can list them; where it cannot, BPF programs, and whether there may be conntrack.  A
- *          chain without rules whose policy is to accept does nothing.
+ *          can list them; where it cannot, whether there may be conntrack.  A chain without rules
+ *          whose policy is to accept does nothing.
  * Callers: netlink/guard.
  * Thread:  control.
  * Owner:   its sockets; the caller's view is filled.
@@ -72,5 +72,8 @@ int netfilter_fd(const struct netfilter *netfilter);
 void netfilter_notified(struct netfilter *netfilter);
 /* Bring the view, which was zero or filled by the last call, up to date. */
 void netfilter_look(struct netfilter *netfilter, struct netfilter_view *view);
+
+/* The name of a hook of a family (NFPROTO_*), for people. */
+const char *netfilter_hook(uint8_t family, int hook);
 
 #endif

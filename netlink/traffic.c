@@ -148,6 +148,7 @@ int traffic_open(struct traffic **out)
 	error = nlsock_open(&traffic->ask, NETLINK_ROUTE, 0);
 	error = error ? error : nlsock_open(&traffic->listen, NETLINK_ROUTE, 0);
 	error = error ? error : nlsock_join(traffic->listen, RTNLGRP_TC);
+	error = error ? error : nlsock_join(traffic->listen, RTNLGRP_LINK);
 	if (error != 0) {
 		traffic_close(traffic);
 		return error;

@@ -24,7 +24,7 @@ struct traffic;
 
 int traffic_open(struct traffic **out);
 void traffic_close(struct traffic *traffic);
-/* Readable when a qdisc or a filter of any interface changed: then traffic_changed(). */
+/* Readable when an interface, or a qdisc or filter of one, changed: then traffic_changed(). */
 int traffic_fd(const struct traffic *traffic);
 /* Take the notifications. True: there were some. */
 bool traffic_changed(struct traffic *traffic);

@@ -2,7 +2,6 @@
 #include "netlink/xtables.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,8 @@
 #include <linux/netfilter_ipv4/ip_tables.h>
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
+#include "netlink/again.h"
+
 /* The largest table that is read in every poll: a thousand rules or so, some 0.1 ms. */
 #define TABLE_SIZE 262144u
 #define MODULES_POLLS 10u /* /proc/modules is slow to make */
@@ -24,6 +25,7 @@ enum { IP4, IP6, FAMILIES };
 
 struct xtables {
 	int fd[FAMILIES];
+	struct again names[FAMILIES], arp_names;
 	unsigned modules_wait;
 	char ebtables[GUARD_REASON]; /* as of the last look at the modules */
 	char *table;                 /* scratch, TABLE_SIZE and a header */
@@ -31,14 +33,14 @@ struct xtables {
 
 /* What differs between the families; the kernel's structs are otherwise the same. */
 static const struct family {
-	const char *tool, *names;
+	const char *tool;
 	int domain, level, info, entries;
 	size_t target_offset; /* where an entry says how far its target is */
 } families[FAMILIES] = {
-	{"iptables", "/proc/thread-self/net/ip_tables_names", AF_INET, IPPROTO_IP, IPT_SO_GET_INFO,
-	 IPT_SO_GET_ENTRIES, offsetof(struct ipt_entry, target_offset)},
-	{"ip6tables", "/proc/thread-self/net/ip6_tables_names", AF_INET6, IPPROTO_IPV6,
-	 IP6T_SO_GET_INFO, IP6T_SO_GET_ENTRIES, offsetof(struct ip6t_entry, target_offset)},
+	{"iptables", AF_INET, IPPROTO_IP, IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES,
+	 offsetof(struct ipt_entry, target_offset)},
+	{"ip6tables", AF_INET6, IPPROTO_IPV6, IP6T_SO_GET_INFO, IP6T_SO_GET_ENTRIES,
+	 offsetof(struct ip6t_entry, target_offset)},
 };
 
 _Static_assert(sizeof(struct ipt_getinfo) == sizeof(struct ip6t_getinfo), "one struct for both");
@@ -58,19 +60,6 @@ static const struct {
 	{NF_INET_POST_ROUTING, "POSTROUTING"},
 };
 #define PASSED (sizeof(passed) / sizeof(passed[0]))
-
-/* The start of a file; "" when it is not there. */
-static void read_names(const char *path, char *to, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t length = 0;
-
-	if (fd >= 0) {
-		length = read(fd, to, size - 1);
-		close(fd);
-	}
-	to[length > 0 ? length : 0] = '\0';
-}
 
 /* Is the entry at `at` the end of a chain whose policy is to accept? */
 static bool accepts(const struct family *family, const char *entries, uint32_t size, uint32_t at)
@@ -154,7 +143,7 @@ static void look_at_family(struct xtables *xtables, unsigned which, struct xtabl
 	const struct family *family = &families[which];
 	char names[256], *rest = names, *name;
 
-	read_names(family->names, names, sizeof(names));
+	again_read(&xtables->names[which], names, sizeof(names));
 	while ((name = strsep(&rest, "\n")) != NULL) {
 		char padded[XT_TABLE_MAXNAMELEN] = "";
 
@@ -203,6 +192,9 @@ int xtables_open(struct xtables **out)
 		return -ENOMEM;
 	}
 	xtables->fd[IP4] = xtables->fd[IP6] = -1;
+	xtables->names[IP4].path = "/proc/thread-self/net/ip_tables_names";
+	xtables->names[IP6].path = "/proc/thread-self/net/ip6_tables_names";
+	xtables->arp_names.path = "/proc/thread-self/net/arp_tables_names";
 	xtables->table = malloc(ENTRIES + TABLE_SIZE);
 	if (xtables->table == NULL) {
 		xtables_close(xtables);
@@ -221,7 +213,9 @@ void xtables_close(struct xtables *xtables)
 		if (xtables->fd[i] >= 0) {
 			close(xtables->fd[i]);
 		}
+		again_close(&xtables->names[i]);
 	}
+	again_close(&xtables->arp_names);
 	free(xtables->table);
 	free(xtables);
 }
@@ -233,7 +227,7 @@ void xtables_look(struct xtables *xtables, bool hooks_unseen, struct xtables_vie
 	for (unsigned i = 0; i < FAMILIES; i++) {
 		look_at_family(xtables, i, view);
 	}
-	read_names("/proc/thread-self/net/arp_tables_names", names, sizeof(names));
+	again_read(&xtables->arp_names, names, sizeof(names));
 	view->arp = names[0] != '\0';
 	if (hooks_unseen) {
 		look_at_ebtables(xtables);
