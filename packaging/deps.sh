@@ -28,5 +28,12 @@ fi
 echo "installing:$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq >&2 || echo "apt-get update failed; trying with the lists that are there" >&2
+# What is installed to be tested with (FRR, keepalived) shall not start services of its own here.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+	trap 'rm -f "$policy"' EXIT
+	printf '#!/bin/sh\nexit 101\n' >"$policy"
+	chmod +x "$policy"
+fi
 # shellcheck disable=SC2086
 apt-get install -y -qq --no-install-recommends --no-remove $missing >&2

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
 #include <errno.h>
-#include <malloc.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -400,24 +399,6 @@ static void test_each_tells_what_is_done_with_the_prefix(void **state)
 	assert_int_equal(seen[1], 2);
 }
 
-/* What realloc() hands out may hold anything: once an entry never used was chained to itself. */
-static void test_thousands_are_kept_in_memory_that_is_not_zero(void **state)
-{
-	struct rib *rib;
-
-	mallopt(M_PERTURB, 0x5a);
-	assert_int_equal(rib_create(&rib, 10000), 0);
-	for (unsigned i = 0; i < 5000; i++) {
-		struct rib_route route = route4(i >> 8, 32, 1 + i % 9);
-
-		route.key.prefix.b[2] = (uint8_t)i;
-		assert_int_equal(rib_set(rib, &route, RIB_BESIDE), 0);
-	}
-	assert_int_equal(rib_count(rib, IP_V4), 5000);
-	rib_destroy(rib);
-	mallopt(M_PERTURB, 0);
-}
-
 static void test_nexthops_are_given_back(void **state)
 {
 	size_t before = nexthops_count(rib_nexthops(*state));
@@ -457,7 +438,6 @@ int main(void)
 		TEST(test_refuses_malformed_routes),
 		TEST(test_each_tells_what_is_done_with_the_prefix),
 		TEST(test_nexthops_are_given_back),
-		TEST(test_thousands_are_kept_in_memory_that_is_not_zero),
 	};
 	int failed;
 
