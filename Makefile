@@ -21,7 +21,8 @@ MAKEFLAGS += --no-builtin-rules
 DEPS_BUILD := gcc clang llvm make pkg-config bpftool linux-libc-dev libxdp-dev libbpf-dev libmnl-dev \
 	libnl-3-dev libnl-genl-3-dev liblua5.4-dev liburcu-dev libjansson-dev libcap-ng-dev
 DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iputils-ping iperf3 tcpdump ethtool jq \
-	nftables iptables ebtables arptables python3 valgrind procps util-linux
+	nftables iptables ebtables arptables python3 valgrind procps util-linux \
+	frr keepalived lldpd
 DEPS_LINT := clang clang-format mandoc shellcheck python3
 DEPS_DEB := debhelper dpkg-dev
 DEPS_VM := qemu-system-x86 qemu-system-common busybox-static cpio kmod xz-utils
