@@ -555,4 +555,5 @@ void judge_publish(struct mirror *mirror)
 	mirror->tables_version = rib_tables_version(mirror->tables->rib);
 	tables_publish_topo(mirror->tables, topo);
 	mirror->dirty = false;
+	reach_publish(mirror, topo);
 }

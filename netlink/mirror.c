@@ -262,6 +262,7 @@ void mirror_close(struct mirror *mirror)
 	nlsock_close(mirror->listen);
 	nlsock_close(mirror->ask);
 	nlsock_close(mirror->tell);
+	reach_free(mirror);
 	links_free(mirror);
 	rules_free(mirror);
 	free(mirror);

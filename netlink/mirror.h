@@ -93,8 +93,9 @@ void mirror_set_partial(struct mirror *mirror, unsigned slot, bool partial);
 /* A port is neither TOPO_L2 nor TOPO_L3, no flood target and no egress, until it is bound; one that
  * comes back as another interface is not bound any more.  Never calls ops. */
 void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound);
-/* A worker saw `mac` as a source on `slot`: tell the kernel's bridge (NTF_USE). */
-void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan);
+/* A worker saw `mac` as a source in `vlan` on a member of a bridge: tell the kernel's bridge
+ * (NTF_USE). */
+void mirror_learn(struct mirror *mirror, uint32_t ifindex, const struct mac *mac, uint16_t vlan);
 void mirror_stats(const struct mirror *mirror, struct mirror_stats *out);
 
 /* Is it equal to the kernel?  Compared with a fresh reading of everything, in slices, while the event

@@ -8,11 +8,12 @@
  *   links.c    interfaces, netconf, local addresses
  *   routes.c   routes, neighbours
  *   rules.c    policy rules, VRFs, the sysctls of routing
- *   stations.c bridge FDB, and which of its stations steer passes
+ *   stations.c bridge FDB
  *   vlans.c    bridge VLAN database
  *   groups.c   bridge multicast database, and who asks for reports
  *   judge.c    what may be fast, why not
  *   build.c    the topo that says so
+ *   reach.c    what steer is told: MACs that are routed, stations that only the kernel reaches
  *   refresh.c  what the kernel is told: MACs learnt, entries in use
  *   verify.c   is it equal to the kernel?  compare.c: a kind of object at a time
  */
@@ -67,6 +68,7 @@ struct link {
 	struct nl_link nl;
 	struct link_vlans *vlans; /* NULL none */
 	uint32_t taker;           /* ifindex of one that takes its frames unseen; 0 none */
+	bool far;    /* a member that only the kernel reaches; as stations were told by */
 	bool l2, l3; /* as judged: frames may be bridged as this member, routed in and out by it */
 	int forwarding4, rp_filter, ignore_linkdown;
 	int ignore_linkdown6;
@@ -122,17 +124,26 @@ struct sync {
 /* Work that is done in slices and that no descriptor announces. */
 enum { WORK_SWEEP = 1u << 0, WORK_VERIFY = 1u << 1 };
 
+#define REACH_BUCKETS 16384u /* tens of thousands may be behind a tunnel */
+
+struct reach {
+	struct reach_mac *mac; /* sorted */
+	size_t mac_count;
+	struct reach_station *station[REACH_BUCKETS];
+};
+
 #define LEARN_CACHE 4096u
 
 struct refresh {
 	uint64_t learn_refill_ms;
 	unsigned learn_tokens;
 	struct {
-		struct mac mac;
-		int16_t slot;
+		struct fdb_key key;
+		uint32_t ifindex;
 		uint64_t at_ms;
 	} learnt[LEARN_CACHE];
-	uint32_t fdb_s;    /* when FDB entries were last refreshed; 0 never */
+	uint64_t fdb_ms;   /* when FDB entries were last looked at; 0 never */
+	size_t fdb_cursor; /* how far through the table that was */
 	uint32_t ageing_s; /* the shortest of any bridge */
 	unsigned ticks;
 };
@@ -169,6 +180,7 @@ struct mirror {
 	struct mirror_stats stats;
 	struct sync sync;
 	struct refresh refresh;
+	struct reach reach;
 	struct verify *verify; /* NULL until the first */
 	struct nl_route route; /* too big for the stack of a callback; scratch */
 };
@@ -275,6 +287,15 @@ void judge_publish(struct mirror *mirror);
 /* build.c */
 /* NULL: no memory. */
 struct topo *build_topo(const struct mirror *mirror);
+
+/* reach.c */
+void reach_publish(struct mirror *mirror, const struct topo *topo);
+/* A station came, moved or (not far) went. */
+void reach_station(struct mirror *mirror, const struct fdb_key *key, bool far);
+bool reach_is_far(const struct mirror *mirror, uint32_t ifindex, enum fdb_state state);
+/* Stations were swept. */
+void reach_sweep(struct mirror *mirror);
+void reach_free(struct mirror *mirror);
 
 /* refresh.c */
 void refresh_tick(struct mirror *mirror, uint32_t now_s);

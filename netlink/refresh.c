@@ -9,10 +9,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/if_bridge.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
-#define FDB_REFRESH_S 20   /* and at most a quarter of the shortest ageing time */
+/* A station that falls silent is gone this much later than with the kernel alone; and at most a
+ * quarter of the shortest ageing time. */
+#define FDB_REFRESH_S 8
+#define FDB_PART 32u       /* entries more than its share that a tick looks at */
 #define NEIGH_TICKS 5      /* neighbours every half second: they are confirmed within one */
 #define NEIGH_USED_S 2     /* used so recently counts as in use */
 #define LEARN_AGAIN_MS 100 /* a worker that repeats itself while the kernel's answer is under way */
@@ -64,11 +68,14 @@ static struct nlmsghdr *batch_use(struct batch *batch, uint8_t family, uint32_t 
 	return message;
 }
 
-static void batch_mac(struct batch *batch, uint32_t ifindex, const struct mac *mac)
+static void batch_mac(struct batch *batch, uint32_t ifindex, const struct mac *mac, uint16_t vlan)
 {
 	struct nlmsghdr *message = batch_use(batch, AF_BRIDGE, ifindex, NUD_REACHABLE, NTF_MASTER);
 
 	mnl_attr_put(message, NDA_LLADDR, MAC_SIZE, mac->b);
+	if (vlan != 0) {
+		mnl_attr_put_u16(message, NDA_VLAN, vlan);
+	}
 	/* br_fdb_add() without NLM_F_CREATE makes entries all the same for NTF_USE, but the checks
 	 * before it (rtnl_fdb_add()) want it. */
 	message->nlmsg_flags |= NLM_F_CREATE;
@@ -80,9 +87,9 @@ static void refresh_mac(const struct fdb_entry *entry, void *arg)
 	struct batch *batch = arg;
 	uint32_t used_s = __atomic_load_n(&entry->used_s, __ATOMIC_RELAXED);
 
-	if (entry->state == FDB_DYNAMIC && entry->slot != TOPO_NONE && entry->key.vlan == 0 &&
-	    used_s != 0 && (int32_t)(used_s - batch->since_s) >= 0) {
-		batch_mac(batch, entry->ifindex, &entry->key.mac);
+	if ((entry->state == FDB_DYNAMIC || entry->state == FDB_STICKY) && used_s != 0 &&
+	    (int32_t)(used_s - batch->since_s) >= 0) {
+		batch_mac(batch, entry->ifindex, &entry->key.mac, entry->key.vlan);
 	}
 }
 
@@ -103,48 +110,61 @@ static void refresh_neighbour(const struct neigh_entry *entry, void *arg)
 	batch->size += NLMSG_ALIGN(message->nlmsg_len);
 }
 
-void refresh_tick(struct mirror *mirror, uint32_t now_s)
+/* Every entry is looked at once a period, some in each tick. */
+static void refresh_fdb(struct mirror *mirror, struct batch *batch)
 {
 	struct refresh *refresh = &mirror->refresh;
+	uint64_t now_ms = mirror_now_ms(), passed_ms = now_ms - refresh->fdb_ms;
 	uint32_t period = FDB_REFRESH_S;
+	size_t share;
+
+	if (refresh->ageing_s != 0 && refresh->ageing_s / 4 < period) {
+		period = refresh->ageing_s >= 4 ? refresh->ageing_s / 4 : 1;
+	}
+	if (refresh->fdb_ms == 0 || passed_ms > period * 1000) {
+		passed_ms = period * 1000;
+	}
+	refresh->fdb_ms = now_ms;
+	batch->since_s = batch->now_s - period;
+	share = fdb_count(mirror->tables->fdb) * passed_ms / (period * 1000) + FDB_PART;
+	if (!fdb_walk(mirror->tables->fdb, &refresh->fdb_cursor, share, refresh_mac, batch)) {
+		refresh->fdb_cursor = 0;
+	}
+	batch_send(batch);
+}
+
+void refresh_tick(struct mirror *mirror, uint32_t now_s)
+{
 	struct batch batch;
 
 	batch_init(&batch, mirror);
 	batch.now_s = now_s;
-	batch.since_s = refresh->fdb_s;
-	if (refresh->ageing_s != 0 && refresh->ageing_s / 4 < period) {
-		period = refresh->ageing_s >= 4 ? refresh->ageing_s / 4 : 1;
-	}
-	if (refresh->fdb_s == 0) {
-		refresh->fdb_s = now_s;
-	} else if (now_s - refresh->fdb_s >= period) {
-		fdb_each(mirror->tables->fdb, refresh_mac, &batch);
-		batch_send(&batch);
-		refresh->fdb_s = now_s;
-	}
-	if (++refresh->ticks % NEIGH_TICKS == 0) {
+	refresh_fdb(mirror, &batch);
+	if (++mirror->refresh.ticks % NEIGH_TICKS == 0) {
 		neigh_each(mirror->tables->neigh, refresh_neighbour, &batch);
 		batch_send(&batch);
 	}
 }
 
 /* Did we tell this lately?  A direct-mapped cache: a collision forgets, and we tell it twice. */
-static bool told_lately(struct refresh *refresh, unsigned slot, const struct mac *mac,
+static bool told_lately(struct refresh *refresh, uint32_t ifindex, const struct fdb_key *key,
 			uint64_t now_ms)
 {
+	const uint8_t *bytes = (const uint8_t *)key;
 	uint32_t hash = 2166136261u;
 	unsigned at;
 
-	for (unsigned i = 0; i < MAC_SIZE; i++) {
-		hash = (hash ^ mac->b[i]) * 16777619u;
+	for (unsigned i = 0; i < sizeof(*key); i++) {
+		hash = (hash ^ bytes[i]) * 16777619u;
 	}
 	at = (hash ^ hash >> 16) % LEARN_CACHE;
-	if (refresh->learnt[at].slot == (int16_t)slot && mac_equal(&refresh->learnt[at].mac, mac) &&
+	if (refresh->learnt[at].ifindex == ifindex &&
+	    memcmp(&refresh->learnt[at].key, key, sizeof(*key)) == 0 &&
 	    refresh->learnt[at].at_ms != 0 && now_ms - refresh->learnt[at].at_ms < LEARN_AGAIN_MS) {
 		return true;
 	}
-	refresh->learnt[at].mac = *mac;
-	refresh->learnt[at].slot = (int16_t)slot;
+	refresh->learnt[at].key = *key;
+	refresh->learnt[at].ifindex = ifindex;
 	refresh->learnt[at].at_ms = now_ms;
 	return false;
 }
@@ -163,34 +183,50 @@ static bool take_token(struct refresh *refresh, uint64_t now_ms)
 	return true;
 }
 
-void mirror_learn(struct mirror *mirror, unsigned slot, const struct mac *mac, uint16_t vlan)
+/* What NTF_USE does not ask: br_handle_frame_finish() would not get to br_fdb_update(), or that
+ * would change nothing. */
+static bool may_learn(const struct mirror *mirror, const struct link *link,
+		      const struct fdb_key *key)
+{
+	const struct link *bridge = link_bridge(mirror, link);
+	const struct fdb_entry *entry;
+	uint8_t is;
+
+	if (bridge == NULL || !link->l2 || !link->nl.port.learning || link->nl.port.locked ||
+	    bridge->nl.bridge.ageing_s == 0 ||
+	    bridge->nl.bridge.vlan_filtering != (key->vlan != 0)) {
+		return false;
+	}
+	if (key->vlan != 0) {
+		is = link->vlans != NULL && key->vlan < TOPO_VIDS ? link->vlans->of[key->vlan] : 0;
+		if (!(is & VLAN_THERE) || ((is & VLAN_STATE) != BR_STATE_FORWARDING &&
+					   (is & VLAN_STATE) != BR_STATE_LEARNING)) {
+			return false;
+		}
+	}
+	entry = fdb_find(mirror->tables->fdb, key);
+	/* A bridge's own never moves, nor does a sticky one; or it is known by now. */
+	return entry == NULL || (entry->state != FDB_LOCAL && entry->state != FDB_STICKY &&
+				 entry->ifindex != link->ifindex);
+}
+
+void mirror_learn(struct mirror *mirror, uint32_t ifindex, const struct mac *mac, uint16_t vlan)
 {
 	static const struct mac zero;
-	const struct mirror_port *port;
-	const struct link *link;
-	const struct fdb_entry *entry;
-	struct fdb_key key = {.mac = *mac};
+	const struct link *link = link_find(mirror, ifindex);
+	struct fdb_key key = {.vlan = vlan, .mac = *mac};
 	uint64_t now_ms = mirror_now_ms();
 	struct batch batch;
 
-	if (slot >= mirror->slot_count || vlan != 0 || mac->b[0] & 1 || mac_equal(mac, &zero)) {
-		return;
-	}
-	port = &mirror->slot[slot].now;
-	link = link_find(mirror, mirror->slot[slot].ifindex);
-	/* NTF_USE asks only for the STP state; a locked port and the like is not l2. */
-	if (!port->l2 || link == NULL || !link->nl.port.learning) {
+	if (link == NULL || mac->b[0] & 1 || mac_equal(mac, &zero)) {
 		return;
 	}
 	key.bridge = link->nl.master;
-	entry = fdb_find(mirror->tables->fdb, &key);
-	if (entry != NULL && (entry->state == FDB_LOCAL || entry->ifindex == link->ifindex)) {
-		return; /* a bridge's own, which never moves; or known by now */
-	}
-	if (!told_lately(&mirror->refresh, slot, mac, now_ms) &&
+	if (may_learn(mirror, link, &key) &&
+	    !told_lately(&mirror->refresh, ifindex, &key, now_ms) &&
 	    take_token(&mirror->refresh, now_ms)) {
 		batch_init(&batch, mirror);
-		batch_mac(&batch, link->ifindex, mac);
+		batch_mac(&batch, ifindex, mac, vlan);
 		batch_send(&batch);
 	}
 }

@@ -32,6 +32,7 @@ void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool delet
 	if (bridge == NULL || bridge->nl.bridge.vlan_filtering != (nl->vlan != 0)) {
 		return;
 	}
+	reach_station(mirror, &key, !deleted && reach_is_far(mirror, nl->ifindex, state_of(nl)));
 	if (deleted) {
 		fdb_delete(mirror->tables->fdb, &key);
 	} else if (fdb_set(mirror->tables->fdb, &key, nl->ifindex,

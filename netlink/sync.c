@@ -151,7 +151,11 @@ bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 	case SYNC_NEIGH:
 		return neigh_resync_sweep(mirror->tables->neigh, cursor, SWEEP_BUDGET);
 	case SYNC_FDB:
-		return fdb_resync_sweep(mirror->tables->fdb, cursor, SWEEP_BUDGET);
+		if (fdb_resync_sweep(mirror->tables->fdb, cursor, SWEEP_BUDGET)) {
+			return true;
+		}
+		reach_sweep(mirror);
+		break;
 	case SYNC_ROUTE4:
 	case SYNC_ROUTE6:
 		if (rib_resync_sweep(mirror->tables->rib, family, cursor, SWEEP_BUDGET)) {

@@ -390,7 +390,7 @@ static void worker_events(struct daemon *d)
 
 	while (worker_event(d->worker, &event)) {
 		if (event.kind == WORKER_LEARN) {
-			mirror_learn(d->mirror, event.slot, &event.mac, event.vlan);
+			mirror_learn(d->mirror, event.ifindex, &event.mac, event.vlan);
 		} else {
 			ports_event(d->ports, &event);
 		}

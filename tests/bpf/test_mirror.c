@@ -330,16 +330,17 @@ static void learnt_mac_is_told_to_the_kernel_and_follows_a_move(void **state)
 
 	open_mirror();
 	assert_null(fdb_of("02:00:00:00:00:31"));
-	mirror_learn(mirror, B, &mac, 0);
+	mirror_learn(mirror, told[B].ifindex, &mac, 0);
 	EVENTUALLY(fdb_of("02:00:00:00:00:31") && fdb_of("02:00:00:00:00:31")->slot == B);
 	assert_int_equal(fdb_of("02:00:00:00:00:31")->state, FDB_DYNAMIC);
 	assert_non_null(
 		strstr(out("bridge fdb show br br0 | grep -i 02:00:00:00:00:31"), "dev b0"));
-	mirror_learn(mirror, C, &mac, 0);
+	mirror_learn(mirror, told[C].ifindex, &mac, 0);
 	EVENTUALLY(fdb_of("02:00:00:00:00:31")->slot == C);
 	assert_non_null(
 		strstr(out("bridge fdb show br br0 | grep -i 02:00:00:00:00:31"), "dev c0"));
-	mirror_learn(mirror, B, &mac, 0); /* and back at once: another place than last told */
+	mirror_learn(mirror, told[B].ifindex, &mac,
+		     0); /* and back at once: another place than last told */
 	EVENTUALLY(fdb_of("02:00:00:00:00:31")->slot == B);
 }
 
@@ -351,9 +352,9 @@ static void nothing_is_learnt_where_the_kernel_would_not(void **state)
 	sh("ip link set b0 type bridge_slave learning off; ip link set c0 type bridge_slave locked "
 	   "on");
 	EVENTUALLY(!(iface("b0")->flags & TOPO_LEARNING) && !told[C].fast);
-	mirror_learn(mirror, A, &learning_off, 0); /* no bridge port at all */
-	mirror_learn(mirror, B, &learning_off, 0);
-	mirror_learn(mirror, C, &locked, 0);
+	mirror_learn(mirror, told[A].ifindex, &learning_off, 0); /* no bridge port at all */
+	mirror_learn(mirror, told[B].ifindex, &learning_off, 0);
+	mirror_learn(mirror, told[C].ifindex, &locked, 0);
 	settle_for(150);
 	assert_string_equal(out("bridge fdb show br br0 | grep -i 02:00:00:00:00:4"), "");
 }
@@ -364,8 +365,8 @@ static void mac_in_use_does_not_age_out(void **state)
 
 	sh("ip link set br0 type bridge ageing_time 400"); /* 4 s */
 	open_mirror();
-	mirror_learn(mirror, B, &used, 0);
-	mirror_learn(mirror, B, &idle, 0);
+	mirror_learn(mirror, told[B].ifindex, &used, 0);
+	mirror_learn(mirror, told[B].ifindex, &idle, 0);
 	EVENTUALLY(fdb_of("02:00:00:00:00:51") && fdb_of("02:00:00:00:00:52"));
 	for (uint64_t end = now_ms() + 12000;
 	     now_ms() < end && (fdb_of("02:00:00:00:00:52") || now_ms() < end - 4000);) {
