@@ -197,22 +197,6 @@ static bool stack_obstacle(const struct mirror *mirror, const struct link *link,
 	return place->bridge != NULL && bridge_obstacle(mirror, place->bridge, reason);
 }
 
-/* What the path does not do yet. */
-static bool path_obstacle(const struct nl_bridge *bridge, const struct nl_bridge_port *port,
-			  char *reason)
-{
-	if (bridge->vlan_filtering) {
-		return because(reason, "the bridge filters VLANs");
-	}
-	if (port->hairpin || port->isolated || port->locked) {
-		return because(reason, "bridge port flag %s is set",
-			       port->hairpin    ? "hairpin"
-			       : port->isolated ? "isolated"
-						: "locked");
-	}
-	return false;
-}
-
 /* What stands against bridging between a port and the others of its bridge. */
 static bool bridging_obstacle(const struct mirror *mirror, const struct link *link,
 			      const struct link *bridge, char *reason)
@@ -248,7 +232,7 @@ static bool bridging_obstacle(const struct mirror *mirror, const struct link *li
 		return because(reason, "bridge %s has it in state %s", bridge->nl.name,
 			       port->state < 5 ? states[port->state] : "unknown");
 	}
-	return path_obstacle(&bridge->nl.bridge, port, reason);
+	return false;
 }
 
 /* What stands against routing on a member of something that is not a bridge. */
@@ -354,11 +338,6 @@ static void judge_upper(struct mirror *mirror, struct link *link)
 	if (!judge_place(mirror, link, &place)) {
 		return;
 	}
-	because(why, "the path does not know it yet");
-	if (true) {
-		note_at(mirror, &place, link->nl.name, why);
-		return;
-	}
 	port = place.slot != TOPO_NONE ? &mirror->slot[place.slot].now : NULL;
 	if (bridge != NULL) {
 		/* A bridge above a bridge: nothing of it is ours. */
@@ -434,10 +413,14 @@ static void describe_port(const struct mirror *mirror, struct mirror_port *port)
 	if (!port->fast) {
 		return;
 	}
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		port->tagged |= mirror->link[i].nl.vlan.present &&
+				mirror->link[i].nl.lower == port->ifindex;
+	}
 	if (bridge == NULL) {
 		return;
 	}
-	port->tagged = false;
+	port->tagged = true;
 	port->arp = bridge_answers(mirror, bridge);
 	if (bridge->nl.bridge.vlan_filtering) {
 		port->vlan_proto_be = bridge->nl.bridge.proto_be;
