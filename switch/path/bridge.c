@@ -259,10 +259,8 @@ static bool netfilter_agrees(struct xsk_frame *frame)
 
 /* What hooks of bridged frames would do before the bridge looks: a punt reason, or AGREED.  `inner`
  * is the frame without its outermost tag: IS_IP() of br_netfilter is false with one. */
-static inline __attribute__((always_inline)) int hooks(const struct topo_if *in,
-						       const struct topo_bridge *br,
-						       struct xsk_frame *frame,
-						       const struct xsk_frame *inner)
+static int hooks(const struct topo_if *in, const struct topo_bridge *br, struct xsk_frame *frame,
+		 const struct xsk_frame *inner)
 {
 	if (!(in->flags & TOPO_L2)) {
 		return PUNT_FORWARDING;
@@ -454,11 +452,11 @@ look_up_plain(struct path *path, const struct topo_if *in, const struct topo_bri
 }
 
 struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
-		      struct xsk_frame *frame, uint64_t dst, uint64_t src)
+		      bool plain, struct xsk_frame *frame, uint64_t dst, uint64_t src)
 {
 	const uint64_t key[2] = {dst, src}, ingress = emc_ingress(EMC_BRIDGED, in->ifindex, 0);
 	struct emc_entry *seen = emc_place(&path->emc, ingress, key, 2);
-	int refused = hooks(in, br, frame, frame);
+	int refused = plain ? AGREED : hooks(in, br, frame, frame);
 
 	if (refused != AGREED) {
 		return verdict_punt(refused);
@@ -472,6 +470,33 @@ struct verdict bridge(struct path *path, const struct topo_if *in, const struct 
 		tags_put(frame, seen->form, 0, &macs);
 	}
 	return verdict_tx(seen->slot);
+}
+
+int bridge_again(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+		 struct xsk_frame *frame)
+{
+	const struct macs macs = *(const struct macs *)frame->data;
+	const uint64_t key[2] = {mac_word(&macs.dst), mac_word(&macs.src)};
+	const struct emc_entry *seen;
+	uint64_t ingress;
+	uint16_t tci_be = 0;
+	unsigned tag = tag_read(frame, &tci_be);
+
+	if (tag == TAG_CUT || (br->filtering && tag_tpid_be(tag) != br->proto_be)) {
+		return -1;
+	}
+	ingress = emc_ingress(EMC_BRIDGED, in->ifindex, tag);
+	seen = emc_place(&path->emc, ingress, key, 2);
+	if (!emc_hit(&path->emc, seen, ingress, key, 2) || frame->len - TAG_SIZE > seen->max) {
+		return -1;
+	}
+	if (br->filtering) {
+		tag_take_off(frame);
+	}
+	if (br->filtering || seen->form) {
+		tags_put(frame, seen->form, tci_be, &macs);
+	}
+	return seen->slot;
 }
 
 struct verdict bridge_tagged(struct path *path, const struct topo_if *in,

@@ -12,10 +12,21 @@
 
 #include "path/above.h"
 
+/* Once a burst: may nothing of a frame but its MACs matter here? */
+static inline bool bridge_is_plain(const struct topo_if *in, const struct topo_bridge *br)
+{
+	return (in->flags & (TOPO_L2 | TOPO_FRAGMENTS)) == TOPO_L2 &&
+	       !(br->self->flags & TOPO_BR_NF);
+}
+
 /* A frame with no tag that came in by a port which is a member. `src` is unicast. */
 struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
-		      struct xsk_frame *frame, uint64_t dst, uint64_t src);
-/* Any other, by a member of any kind. */
+		      bool plain, struct xsk_frame *frame, uint64_t dst, uint64_t src);
+/* A frame with a tag that came in by a plain port which has no VLAN devices: the port it was sent to,
+ * as the one like it before; or -1: nothing was done to it, ask bridge_tagged(). */
+int bridge_again(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
+		 struct xsk_frame *frame);
+/* Any, by a member of any kind. */
 struct verdict bridge_tagged(struct path *path, const struct topo_if *in,
 			     const struct topo_bridge *br, struct xsk_frame *frame,
 			     const struct arrival *arrival);

@@ -37,8 +37,8 @@ static void finish_inside(const struct xsk_frame *frame)
 	parse_finish_checksum(&inside);
 }
 
-/* The journey of a frame with a tag, or for the MAC of a macvlan. What is not sent is looked at
- * from where it began. */
+/* To what is above a port: for tags and macvlans. A frame that is not sent is looked at from where it
+ * began. */
 static __attribute__((noinline)) struct verdict climb(struct path *path, const struct topo_if *in,
 						      struct xsk_frame *frame)
 {
@@ -48,9 +48,6 @@ static __attribute__((noinline)) struct verdict climb(struct path *path, const s
 	const struct xsk_frame arrived = *frame;
 	struct verdict verdict;
 
-	if (in->flags & TOPO_PARTIAL) {
-		finish_inside(frame);
-	}
 	if (src & MAC_GROUP || !src) {
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}
@@ -61,12 +58,28 @@ static __attribute__((noinline)) struct verdict climb(struct path *path, const s
 	return verdict;
 }
 
+static __attribute__((noinline)) struct verdict tagged(struct path *path, const struct topo_if *in,
+						       const struct topo_bridge *br, bool plain,
+						       struct xsk_frame *frame)
+{
+	int slot = -1;
+
+	if (in->flags & TOPO_PARTIAL) {
+		finish_inside(frame);
+	}
+	if (plain && !(in->flags & TOPO_HAS_VLANS)) {
+		slot = bridge_again(path, in, br, frame);
+	}
+	return slot >= 0 ? verdict_tx(slot) : climb(path, in, frame);
+}
+
 /*
  * What steer has decided already is decided here again where it costs a compare: between the frame
  * being redirected and being read here the configuration may have changed.
  */
 static inline struct verdict journey(struct path *path, const struct topo_if *in,
-				     const struct topo_bridge *br, struct xsk_frame *frame)
+				     const struct topo_bridge *br, bool plain,
+				     struct xsk_frame *frame)
 {
 	uint64_t dst, src;
 
@@ -74,7 +87,7 @@ static inline struct verdict journey(struct path *path, const struct topo_if *in
 		return verdict_drop(DROP_SHORT);
 	}
 	if (is_tag(frame_eth(frame)->type_be)) {
-		return climb(path, in, frame);
+		return tagged(path, in, br, plain, frame);
 	}
 	if (in->flags & TOPO_PARTIAL) {
 		parse_finish_checksum(frame);
@@ -85,7 +98,7 @@ static inline struct verdict journey(struct path *path, const struct topo_if *in
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}
 	if (br) {
-		return bridge(path, in, br, frame, dst, src);
+		return bridge(path, in, br, plain, frame, dst, src);
 	}
 	if (dst != mac_word(&in->mac)) {
 		if (dst & MAC_GROUP) {
@@ -101,6 +114,7 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 	     struct verdict *verdicts)
 {
 	const struct topo_bridge *br;
+	bool plain;
 
 	path->learn_count = 0;
 	path->flood_count = 0;
@@ -112,7 +126,8 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 		return;
 	}
 	br = in->bridge == TOPO_NONE ? NULL : topo_bridge(path->topo, in->bridge);
+	plain = br && bridge_is_plain(in, br);
 	for (unsigned i = 0; i < count; i++) {
-		verdicts[i] = journey(path, in, br, &frames[i]);
+		verdicts[i] = journey(path, in, br, plain, &frames[i]);
 	}
 }

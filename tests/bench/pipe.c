@@ -4,7 +4,7 @@
  *
  *   pipe CASE [--partial] [--bursts N] [--entries N] [--flows N] [--size BYTES]
  *
- * CASE is bridged, routed4 or routed6.  Two ports are pipes (io/pipe.h); bursts of 64 frames are
+ * CASE is bridged, routed4, routed6, bridged-tagged or bridged-untagging.  Two ports are pipes (io/pipe.h); bursts of 64 frames are
  * put on the first one's RX ring, worker_burst() forwards them, the second one's TX ring is emptied
  * and completed.  Only worker_burst() is timed; under callgrind --toggle-collect=worker_burst only
  * it is counted.  Prints one line of JSON; exits 1 when a frame did not come out at the other end.
@@ -30,15 +30,19 @@
 #define FRAMES 8192u
 #define RING 2048u
 #define STAGE 256u
-#define PORT 1u     /* ifindex of slot 0; slot 1 follows */
-#define BRIDGE 10u  /* ifindex */
+#define PORT 1u    /* ifindex of slot 0; slot 1 follows */
+#define BRIDGE 10u /* ifindex */
+#define VLAN 100u
 #define SOURCES 16u /* stations that send */
 #define WARM_BURSTS 64u
 #define FLOWS_MAX 4096u
 
-enum kind { BRIDGED, ROUTED4, ROUTED6, KINDS };
+/* The last two: between trunk ports of a bridge that filters VLANs, and from one to an access
+ * port. */
+enum kind { BRIDGED, ROUTED4, ROUTED6, BRIDGED_TAGGED, BRIDGED_UNTAGGING, KINDS };
 
-static const char *const kind_names[KINDS] = {"bridged", "routed4", "routed6"};
+static const char *const kind_names[KINDS] = {"bridged", "routed4", "routed6", "bridged-tagged",
+					      "bridged-untagging"};
 
 struct options {
 	enum kind kind;
@@ -61,6 +65,17 @@ static void must(int result, const char *what)
 		fprintf(stderr, "pipe: %s: %s\n", what, strerror(-result));
 		exit(1);
 	}
+}
+
+static bool is_bridged(const struct options *options)
+{
+	return options->kind == BRIDGED || options->kind >= BRIDGED_TAGGED;
+}
+
+/* The VLAN of the frames; 0 without tags. */
+static uint16_t vlan_of(const struct options *options)
+{
+	return options->kind >= BRIDGED_TAGGED ? VLAN : 0;
 }
 
 static void *zeroed(size_t size)
@@ -125,14 +140,17 @@ static void build_topo(struct world *world, const struct options *options)
 				.bridge = TOPO_NONE,
 				.mtu = 1500,
 				.mtu6 = 1500};
-	const struct topo_bridge_conf conf = {.ifindex = BRIDGE};
-	const struct topo_vlan vlan = {.self = true,
+	const struct topo_bridge_conf conf = {.ifindex = BRIDGE,
+					      .filtering = vlan_of(options) != 0,
+					      .proto_be = htons(TPID_8021Q)};
+	const struct topo_vlan vlan = {.vid = vlan_of(options),
+				       .self = true,
 				       .self_untagged = true,
 				       .flood_ours = true,
 				       .ingress = 3,
 				       .learn = 3,
 				       .egress = 3,
-				       .untagged = 3,
+				       .untagged = options->kind == BRIDGED_TAGGED ? 0 : 3,
 				       .flood = 3};
 	int bridge;
 
@@ -144,7 +162,7 @@ static void build_topo(struct world *world, const struct options *options)
 		iface.mac = port_mac(slot);
 		must(topo_add_if(topo, &iface), "port");
 	}
-	if (options->kind == BRIDGED) {
+	if (is_bridged(options)) {
 		iface.ifindex = BRIDGE;
 		iface.kind = TOPO_BRIDGE;
 		iface.slot = TOPO_NONE;
@@ -158,9 +176,11 @@ static void build_topo(struct world *world, const struct options *options)
 	tables_publish_topo(&world->tables, topo);
 }
 
-static void add_station(struct world *world, unsigned slot, uint32_t number)
+static void add_station(struct world *world, const struct options *options, unsigned slot,
+			uint32_t number)
 {
-	struct fdb_key key = {.bridge = BRIDGE, .mac = station_mac(slot, number)};
+	struct fdb_key key = {
+		.bridge = BRIDGE, .vlan = vlan_of(options), .mac = station_mac(slot, number)};
 
 	must(fdb_set(world->tables.fdb, &key, PORT + slot, (int16_t)slot, FDB_DYNAMIC), "fdb");
 }
@@ -168,10 +188,10 @@ static void add_station(struct world *world, unsigned slot, uint32_t number)
 static void build_bridge(struct world *world, const struct options *options)
 {
 	for (uint32_t i = 0; i < options->entries; i++) {
-		add_station(world, 1, i);
+		add_station(world, options, 1, i);
 	}
 	for (uint32_t i = 0; i < SOURCES; i++) {
-		add_station(world, 0, i);
+		add_station(world, options, 0, i);
 	}
 }
 
@@ -269,15 +289,22 @@ static void build_frames(struct world *world, const struct options *options)
 	for (uint32_t flow = 0; flow < options->flows; flow++) {
 		uint8_t *data = world->frames + (size_t)flow * options->size;
 		struct eth *eth = (struct eth *)data;
+		unsigned size = options->size;
 		/* Spread over the table: what is next in the stream is not next in the table. */
 		uint32_t entry = (uint32_t)((uint64_t)(flow * 2654435761u) * options->entries >>
 					    32);
 
 		eth->src = station_mac(0, flow % SOURCES);
-		eth->dst = options->kind == BRIDGED ? station_mac(1, entry) : port_mac(0);
+		eth->dst = is_bridged(options) ? station_mac(1, entry) : port_mac(0);
 		eth->type_be = htons(v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IPV4);
-		(v6 ? fill_ipv6 : fill_ipv4)(data + ETH_SIZE, options->size - ETH_SIZE, flow,
-					     entry);
+		if (vlan_of(options)) {
+			const uint16_t words[3] = {htons(TPID_8021Q), htons(VLAN), eth->type_be};
+
+			memcpy(data + 2 * MAC_SIZE, words, sizeof(words));
+			data += TAG_SIZE;
+			size -= TAG_SIZE;
+		}
+		(v6 ? fill_ipv6 : fill_ipv4)(data + ETH_SIZE, size - ETH_SIZE, flow, entry);
 	}
 }
 
@@ -297,7 +324,7 @@ static void build(struct world *world, const struct options *options)
 	world->stats = zeroed(sizeof(*world->stats));
 	must(tables_create(&world->tables, &limits), "tables");
 	build_topo(world, options);
-	if (options->kind == BRIDGED) {
+	if (is_bridged(options)) {
 		build_bridge(world, options);
 	} else {
 		build_routes(world, options, options->kind == ROUTED4 ? IP_V4 : IP_V6);
@@ -395,7 +422,8 @@ static int run(struct world *world, const struct options *options)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: pipe bridged|routed4|routed6 [--partial] [--bursts N] "
+	fprintf(stderr, "usage: pipe bridged|routed4|routed6|bridged-tagged|bridged-untagging "
+			"[--partial] [--bursts N] "
 			"[--entries N] [--flows N] [--size BYTES]\n");
 	exit(2);
 }
