@@ -163,7 +163,7 @@ $(B)/tests/routes: tests/smoke/routes.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< -lmnl
 
-tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o $(B)/tests/routes
+tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o $(B)/tests/drop.bpf.o $(B)/tests/routes
 
 # The work is done when the file is read (NEEDED above).
 deps:
