@@ -68,7 +68,6 @@ static void look_at_jit(struct doctor *doctor)
 				     "the XDP program is interpreted, several times slower",
 				     "bpf_jit_enable is 0");
 		finding_command(finding, "sysctl -w net.core.bpf_jit_enable=1");
-		finding->fix = "bpf_jit";
 	} else if (jit > 0) {
 		doctor_say(doctor, FINDING_OK, "bpf_jit", "kernel", NULL,
 			   "BPF programs are compiled");

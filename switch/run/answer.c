@@ -253,9 +253,35 @@ static int answer_refresh(FILE *out, const char *args, char error[128], void *ar
 	return 0;
 }
 
+/* "FEATURE IFNAME": what shunt doctor --fix asks for. */
+static int answer_fix(FILE *out, const char *args, char error[128], void *arg)
+{
+	const struct answer_sources *from = arg;
+	enum ethtool_feature feature;
+	char name[32], ifname[SHUNT_IFNAME_SIZE];
+	int err;
+
+	if (sscanf(args, "%31s %15s", name, ifname) != 2) {
+		snprintf(error, 128, "expected: fix FEATURE IFNAME");
+		return -EINVAL;
+	}
+	feature = ethtool_feature_by_name(name);
+	err = feature == ETHTOOL_FEATURES ? -EINVAL : ports_fix(from->ports, ifname, feature);
+	if (err) {
+		snprintf(error, 128, "%s of %s cannot be switched off: %s", name, ifname,
+			 strerror(-err));
+	}
+	return err;
+}
+
 const struct control_object answer_objects[] = {
-	{"route", answer_route},     {"neigh", answer_neigh},
-	{"fdb", answer_fdb},         {"mirror", answer_mirror},
-	{"verify", answer_verify},   {"version", answer_version},
-	{"refresh", answer_refresh}, {NULL, NULL},
+	{.name = "route", .answer = answer_route},
+	{.name = "neigh", .answer = answer_neigh},
+	{.name = "fdb", .answer = answer_fdb},
+	{.name = "mirror", .answer = answer_mirror},
+	{.name = "verify", .answer = answer_verify},
+	{.name = "version", .answer = answer_version},
+	{.name = "refresh", .answer = answer_refresh},
+	{.name = "fix", .answer = answer_fix, .root = true},
+	{.name = NULL},
 };

@@ -231,15 +231,29 @@ static void control_accept(struct control *control)
 	}
 }
 
-static int control_dispatch(const struct control *control, FILE *out, char *line, char error[128])
+static bool client_is_root(const struct client *client)
 {
-	char *args = line + strcspn(line, " ");
+	struct ucred who;
+	socklen_t size = sizeof(who);
+
+	return !getsockopt(client->fd, SOL_SOCKET, SO_PEERCRED, &who, &size) &&
+	       (who.uid == 0 || who.uid == geteuid());
+}
+
+static int control_dispatch(const struct control *control, FILE *out, struct client *client,
+			    char error[128])
+{
+	char *line = client->line, *args = line + strcspn(line, " ");
 	const struct control_object *object;
 
 	if (*args) {
 		*args++ = '\0';
 	}
 	for (object = control->objects; object->name; object++) {
+		if (!strcmp(object->name, line) && object->root && !client_is_root(client)) {
+			snprintf(error, 128, "only root may ask for %.100s", line);
+			return -EPERM;
+		}
 		if (!strcmp(object->name, line)) {
 			return object->answer(out, args, error, control->arg);
 		}
@@ -263,7 +277,7 @@ static int client_answer(const struct control *control, struct client *client, b
 		snprintf(error, sizeof(error), "line too long: at most %u bytes", LINE_MAX_SIZE);
 		err = -E2BIG;
 	} else {
-		err = control_dispatch(control, out, client->line, error);
+		err = control_dispatch(control, out, client, error);
 	}
 	if (err) {
 		if (!error[0]) {

@@ -16,6 +16,7 @@
 #ifndef SHUNT_RUN_CONTROL_H
 #define SHUNT_RUN_CONTROL_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 struct control;
@@ -24,6 +25,7 @@ struct control;
 struct control_object {
 	const char *name;
 	int (*answer)(FILE *out, const char *args, char error[128], void *arg);
+	bool root; /* only root, or the daemon's own user, may ask */
 };
 
 /* `objects` ends with a NULL name and must outlive the control. 0; -EADDRINUSE when another daemon

@@ -511,6 +511,19 @@ void ports_read(struct ports *ports)
 	ethtool_watch_read(ports->watch, ethtool_changed, ports);
 }
 
+int ports_fix(struct ports *ports, const char *ifname, enum ethtool_feature feature)
+{
+	for (unsigned slot = 0; slot < ports->count; slot++) {
+		struct port *port = &ports->port[slot];
+
+		if (!strcmp(port->conf->name, ifname) && port->attached) {
+			return offload_switch_off(ports->conf.offload, ifname, port->ifindex,
+						  &port->status.mac, feature);
+		}
+	}
+	return -ENODEV;
+}
+
 void ports_refresh(struct ports *ports)
 {
 	for (unsigned slot = 0; slot < ports->count; slot++) {

@@ -32,6 +32,7 @@
 #define SHUNT_RUN_PORT_H
 
 #include "config.h"
+#include "netlink/ethtool.h"
 #include "netlink/mirror.h"
 #include "run/stats.h"
 
@@ -94,6 +95,9 @@ void ports_take(struct ports *ports);
 void ports_event(struct ports *ports, const struct worker_event *event);
 /* Every 100 ms: what is to be tried again (also ports_take()), and the counters of steer. */
 void ports_tick(struct ports *ports);
+/* Switch an offload of a port off until it is given back (shunt doctor --fix). 0 or -errno; -ENODEV
+ * when no such port is taken. */
+int ports_fix(struct ports *ports, const char *ifname, enum ethtool_feature feature);
 /* Bring the stats segment up to date now (a reader asked). */
 void ports_refresh(struct ports *ports);
 

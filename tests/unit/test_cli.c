@@ -137,15 +137,17 @@ static int answer_fail(FILE *to, const char *args, char error[128], void *arg)
 	return -EIO;
 }
 
-static const struct control_object plenty[] = {{"refresh", answer_refresh},
-					       {"route", answer_route},
-					       {"neigh", answer_neigh},
-					       {"fdb", answer_fdb},
-					       {"mirror", answer_mirror},
-					       {"verify", answer_different},
-					       {NULL, NULL}};
-static const struct control_object strained[] = {
-	{"route", answer_many}, {"neigh", answer_fail}, {"verify", answer_equal}, {NULL, NULL}};
+static const struct control_object plenty[] = {{.name = "refresh", .answer = answer_refresh},
+					       {.name = "route", .answer = answer_route},
+					       {.name = "neigh", .answer = answer_neigh},
+					       {.name = "fdb", .answer = answer_fdb},
+					       {.name = "mirror", .answer = answer_mirror},
+					       {.name = "verify", .answer = answer_different},
+					       {.name = NULL}};
+static const struct control_object strained[] = {{.name = "route", .answer = answer_many},
+						 {.name = "neigh", .answer = answer_fail},
+						 {.name = "verify", .answer = answer_equal},
+						 {.name = NULL}};
 
 static void fill(struct stats *stats)
 {
@@ -534,10 +536,10 @@ static void usage_errors_list_what_there_is(void **state)
 {
 	fails("nonsense", 2,
 	      "shunt: there is no object 'nonsense'\n"
-	      "objects: port route neigh fdb drops frames mirror worker version\n");
+	      "objects: port route neigh fdb drops frames mirror doctor worker version\n");
 	fails("f", 2,
 	      "shunt: 'f' may be fdb or frames\n"
-	      "objects: port route neigh fdb drops frames mirror worker version\n");
+	      "objects: port route neigh fdb drops frames mirror doctor worker version\n");
 	fails("-x port", 2, "shunt: did not expect '-x': see shunt -h\n");
 	fails("-r", 2, "shunt: expected a directory after '-r'\n");
 	fails("port -x", 2, "shunt: did not expect '-x': see shunt -h\n");

@@ -52,11 +52,13 @@ static int answer_silent_fail(FILE *out, const char *args, char error[128], void
 	return -ENOSPC;
 }
 
-static const struct control_object objects[] = {{"echo", answer_echo},
-						{"big", answer_big},
-						{"fail", answer_fail},
-						{"silent", answer_silent_fail},
-						{NULL, NULL}};
+static const struct control_object objects[] = {
+	{.name = "echo", .answer = answer_echo},
+	{.name = "big", .answer = answer_big},
+	{.name = "fail", .answer = answer_fail},
+	{.name = "silent", .answer = answer_silent_fail},
+	{.name = "switch", .answer = answer_echo, .root = true},
+	{.name = NULL}};
 static int marker = 42;
 
 static int knock(void)
@@ -159,6 +161,34 @@ static void a_failure_is_one_line_without_half_an_answer(void **state)
 
 	answered(control, "fail\n", "!it broke\n");
 	answered(control, "silent\n", "!No space left on device\n");
+	control_close(control);
+}
+
+/* Who asks is who connected. */
+static void what_changes_something_is_for_root(void **state)
+{
+	struct control *control = opened();
+	uid_t root = geteuid();
+	char *text;
+	int fd;
+
+	answered(control, "switch x\n", "{\"arg\":42}\n.\n");
+	if (root) {
+		control_close(control);
+		return; /* the daemon's own user may, and is the only one here */
+	}
+	snprintf(file, sizeof(file), "%s/control.sock", rundir);
+	assert_int_equal(chmod(rundir, 0755) | chmod(file, 0666), 0);
+	assert_int_equal(seteuid(65534), 0);
+	fd = knock();
+	assert_int_equal(seteuid(root), 0);
+	assert_true(fd >= 0);
+	last_args[0] = '\0';
+	assert_int_equal(send(fd, "switch x\n", 9, 0), 9);
+	text = drain(control, fd);
+	assert_string_equal(text, "!only root may ask for switch\n");
+	assert_string_equal(last_args, "");
+	free(text);
 	control_close(control);
 }
 
@@ -357,6 +387,7 @@ int main(void)
 		cmocka_unit_test(an_object_answers_and_ends_with_a_dot),
 		cmocka_unit_test(a_failure_is_one_line_without_half_an_answer),
 		cmocka_unit_test(an_unknown_object_is_named),
+		cmocka_unit_test(what_changes_something_is_for_root),
 		cmocka_unit_test(a_line_in_pieces_is_one_line),
 		cmocka_unit_test(a_line_too_long_is_refused),
 		cmocka_unit_test(a_slow_client_holds_nothing_up),
