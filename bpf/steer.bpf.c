@@ -465,14 +465,56 @@ static __always_inline int ip_is_local(const struct frame *frame)
 	return 0;
 }
 
+static __always_inline int dhcp(const struct iphdr *ip, const void *end)
+{
+	const __u8 *udp = (const __u8 *)(ip + 1);
+
+	if ((void *)udp + 4 > end || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+	    ip->frag_off & bpf_htons(IP_FRAGMENT_OFFSET)) {
+		return 0;
+	}
+	return half(udp + 2) == bpf_htons(67) || half(udp + 2) == bpf_htons(68);
+}
+
+/* What no router forwards (RFC 5771 4, RFC 4291 2.7, RFC 2131 4.1), and a host lives by: routing
+ * protocols, neighbour discovery, router advertisements, DHCP. */
+static __always_inline int of_this_link(const struct frame *frame)
+{
+	if (!(*(const __u8 *)frame->data & 1)) {
+		return 0;
+	}
+	if (frame->type == bpf_htons(ETH_P_IP)) {
+		const struct iphdr *ip = frame->data + ETH_HLEN;
+
+		if ((void *)(ip + 1) > frame->end) {
+			return 0;
+		}
+		return (ip->daddr & bpf_htonl(0xffffff00)) == bpf_htonl(0xe0000000) ||
+		       (ip->daddr == bpf_htonl(0xffffffff) && dhcp(ip, frame->end));
+	}
+	if (frame->type == bpf_htons(ETH_P_IPV6)) {
+		const struct ipv6hdr *ip = frame->data + ETH_HLEN;
+
+		return (void *)(ip + 1) <= frame->end &&
+		       ip->daddr.s6_addr16[0] == bpf_htons(0xff02);
+	}
+	return 0;
+}
+
 /*
  * Stance "drop" with nobody there to forward: only what ends in this machine may reach the kernel,
  * so that it can be logged in to and mended.  Link control (802.1Q table 8-1) is never forwarded.
- * A tag beside the frame does not matter: our MAC and our address end here in any VLAN.
+ * A tag beside the frame does not matter: our MAC and our address end here in any VLAN.  It does for
+ * multicast, which the kernel would flood where the port or its VLAN is in a bridge.
  */
-static __always_inline int for_this_machine(const struct frame *frame,
+static __always_inline int for_this_machine(struct xdp_md *ctx, struct frame *frame,
 					    const struct steer_port *port)
 {
+	if ((port->flags & (STEER_PORT_ROUTED | STEER_PORT_BRIDGED)) == STEER_PORT_ROUTED &&
+	    of_this_link(frame) && judge_metadata(ctx, frame, port) == STEER_FAST &&
+	    !frame->beside) {
+		return 1;
+	}
 	if (word(frame->data) == bpf_htonl(0x0180c200) &&
 	    (half(frame->data + 4) & bpf_htons(0xfff0)) == 0) {
 		return 1;
@@ -563,7 +605,7 @@ int shunt_steer(struct xdp_md *ctx)
 	if (port.flags & STEER_PORT_DROP &&
 	    (port.max_len == 0 || !beat || !bpf_map_lookup_elem(&xsks, &queue) ||
 	     !answers(beat, coarse_now(cpu)))) {
-		if (for_this_machine(&frame, &port)) {
+		if (for_this_machine(ctx, &frame, &port)) {
 			return pass(count, STEER_PASS_LOCAL);
 		}
 		count->dropped++;

@@ -324,6 +324,58 @@ static void drop_with_a_stale_worker_forwards_nothing(void **state)
 	assert_only_this_machine_is_reached(bench);
 }
 
+static void put_udp_broadcast(struct packet *packet, uint8_t port)
+{
+	build(packet, B4);
+	memset(packet->byte, 0xff, MAC_SIZE);
+	memset(packet->byte + DST4, 0xff, 4);
+	packet->byte[PROTO4] = 17;
+	packet->byte[L4_4 + 3] = port;
+}
+
+/* A router's own protocols and its lease must outlive the daemon; what a bridge would flood must
+ * not pass. */
+static void drop_leaves_a_routed_port_what_is_of_its_link(void **state)
+{
+	static const uint8_t all_routers[] = {224, 0, 0, 5}, elsewhere[] = {224, 0, 1, 5};
+	struct bench *bench = *state;
+	struct packet packet;
+
+	close(bench->xsk);
+	bench->xsk = -1;
+	for (int bridged = 0; bridged < 2; bridged++) {
+		describe(bench,
+			 STEER_PORT_ROUTED | STEER_PORT_DROP | (bridged ? STEER_PORT_BRIDGED : 0));
+		build(&packet, B4);
+		memcpy(packet.byte, (uint8_t[]){0x01, 0x00, 0x5e, 0, 0, 5}, MAC_SIZE);
+		memcpy(packet.byte + DST4, all_routers, 4);
+		if (bridged) {
+			expect_dropped(bench, &packet);
+			put_solicitation(&packet, 77);
+			expect_dropped(bench, &packet);
+			put_udp_broadcast(&packet, 68);
+			expect_dropped(bench, &packet);
+			continue;
+		}
+		expect(bench, &packet, PASSES(LOCAL));
+		memcpy(packet.byte + DST4, elsewhere, 4);
+		expect_dropped(bench, &packet);
+		memcpy(packet.byte + DST4, all_routers, 4);
+		packet.byte[0] = 0; /* to one station only */
+		expect_dropped(bench, &packet);
+		put_solicitation(&packet, 77);
+		expect(bench, &packet, PASSES(LOCAL));
+		packet.byte[DST6 + 1] = 5; /* of the site */
+		expect_dropped(bench, &packet);
+		put_udp_broadcast(&packet, 68);
+		expect(bench, &packet, PASSES(LOCAL));
+		packet.byte[FRAG4 + 1] = 1;
+		expect_dropped(bench, &packet);
+		put_udp_broadcast(&packet, 69);
+		expect_dropped(bench, &packet);
+	}
+}
+
 static void drop_with_a_living_worker_is_like_any_port(void **state)
 {
 	struct bench *bench = *state;
@@ -367,6 +419,7 @@ int main(void)
 		TEST(generic_mode_heeds_what_was_noted),
 		TEST(drop_without_a_daemon_forwards_nothing),
 		TEST(drop_with_a_stale_worker_forwards_nothing),
+		TEST(drop_leaves_a_routed_port_what_is_of_its_link),
 		TEST(drop_with_a_living_worker_is_like_any_port),
 		TEST_DROP(drop_not_yet_described_drops),
 	};
