@@ -20,17 +20,19 @@ static const struct word modes[] = {{"auto", CONFIG_AUTO},
 static const struct word failures[] = {{"kernel", false}, {"drop", true}, {NULL, 0}};
 static const struct word hooks[] = {{"kernel", false}, {"bypass", true}, {NULL, 0}};
 static const char *const port_keys[] = {"mode", "queues", "optional", NULL};
+static const char *const limit_keys[] = {"routes", "neighbours", "fdb", NULL};
+
+#define LIMIT_MAX 10000000 /* entries; a table's numbers go further, machines do not */
 
 static int verb_port(lua_State *lua);
 static int verb_workers(lua_State *lua);
 static int verb_on_failure(lua_State *lua);
 static int verb_netfilter(lua_State *lua);
+static int verb_limits(lua_State *lua);
 
-static const struct luaL_Reg verb_table[] = {{"port", verb_port},
-					     {"workers", verb_workers},
-					     {"on_failure", verb_on_failure},
-					     {"netfilter", verb_netfilter},
-					     {NULL, NULL}};
+static const struct luaL_Reg verb_table[] = {
+	{"port", verb_port},           {"workers", verb_workers}, {"on_failure", verb_on_failure},
+	{"netfilter", verb_netfilter}, {"limits", verb_limits},   {NULL, NULL}};
 
 /* A slip of the finger: one letter too many, missing, wrong or swapped is 1, a missing or surplus
  * end its length; 3 is anything worse. */
@@ -371,6 +373,67 @@ static int verb_netfilter(lua_State *lua)
 	return 0;
 }
 
+/* Where a limit goes, by its key. */
+static unsigned *limit_of(struct config *config, const char *key)
+{
+	unsigned *const limits[] = {&config->limit_routes, &config->limit_neighbours,
+				    &config->limit_fdb};
+
+	for (unsigned i = 0; limit_keys[i]; i++) {
+		if (!strcmp(key, limit_keys[i])) {
+			return limits[i];
+		}
+	}
+	return NULL;
+}
+
+/* The value is at the top, its key below. */
+static void limit_option(lua_State *lua, struct config *config)
+{
+	const char *key = lua_type(lua, -2) == LUA_TSTRING ? lua_tostring(lua, -2) : "";
+	unsigned *limit = limit_of(config, key);
+	lua_Integer value;
+	luaL_Buffer text;
+	bool done = false;
+	int whole = 0;
+
+	if (!limit) {
+		luaL_buffinit(lua, &text);
+		for (const char *const *known = limit_keys; *known; known++) {
+			suggest(&text, key, *known, &done);
+		}
+		luaL_pushresult(&text);
+		luaL_error(lua, "limits: unknown table '%s'%s: expected routes, neighbours or fdb",
+			   key, lua_tostring(lua, -1));
+	}
+	value = lua_type(lua, -1) == LUA_TNUMBER ? lua_tointegerx(lua, -1, &whole) : 0;
+	if (!whole || value < 1 || value > LIMIT_MAX) {
+		luaL_error(lua, "limits: %s: expected a number from 1 to %d, got %s", key,
+			   LIMIT_MAX, shown(lua, -1));
+	}
+	*limit = (unsigned)value;
+}
+
+static int verb_limits(lua_State *lua)
+{
+	struct verbs *verbs = verbs_of(lua);
+
+	check_arguments(lua, "limits");
+	check_once(lua, "limits", &verbs->limits_line);
+	if (lua_type(lua, 1) != LUA_TTABLE) {
+		return luaL_error(lua,
+				  "limits: expected a table, as in limits { routes = 100000 }, "
+				  "got %s",
+				  shown(lua, 1));
+	}
+	lua_pushnil(lua);
+	while (lua_next(lua, 1)) {
+		limit_option(lua, verbs->config);
+		lua_pop(lua, 1);
+	}
+	return 0;
+}
+
 /* Reading a global that nobody set: most of the time a verb with a slip in it, or a name without
  * its quotes. */
 static int unknown_global(lua_State *lua)
@@ -389,8 +452,8 @@ static int unknown_global(lua_State *lua)
 		suggest(&text, name, verb->name, &done);
 	}
 	if (!done) {
-		luaL_addstring(&text, ": expected port, workers, on_failure or netfilter (text "
-				      "goes in quotes)");
+		luaL_addstring(&text, ": expected port, workers, on_failure, netfilter or limits "
+				      "(text goes in quotes)");
 	}
 	luaL_pushresult(&text);
 	return luaL_error(lua, "unknown verb '%s'%s", name, lua_tostring(lua, -1));

@@ -2,7 +2,7 @@
 /*
  * verbs: what a configuration file can say.
  *
- * What:    `port`, `workers`, `on_failure`, `netfilter` as Lua globals that fill a struct config,
+ * What:    `port`, `workers`, `on_failure`, `netfilter`, `limits` as Lua globals that fill a struct config,
  *          and an error with a suggestion for any other global that is read.
  * Callers: lua/host.c, inside a protected call: errors are Lua errors.
  * Owner:   `verbs` belongs to the caller and must outlive the Lua state.
@@ -18,7 +18,7 @@ struct verbs {
 	struct config *config;
 	/* Where each thing was said, for "already at line N"; 0 not yet. */
 	int port_line[SHUNT_PORTS_MAX];
-	int workers_line, on_failure_line, netfilter_line;
+	int workers_line, on_failure_line, netfilter_line, limits_line;
 };
 
 /* Put the verbs into the global table. */

@@ -315,7 +315,7 @@ static void neigh_one(const struct neigh_entry *entry, void *arg)
 		}
 	} else if (!compare->live && neigh_silent(entry)) {
 		return;
-	} else if (!compare->live && neigh_full(compare->to->tables->neigh)) {
+	} else if (!compare->live && neigh_partial(compare->to->tables->neigh)) {
 		compare->left++;
 		return;
 	}
@@ -357,7 +357,7 @@ static void fdb_one(const struct fdb_entry *entry, void *arg)
 				other->state == entry->state))) {
 		return;
 	}
-	if (other == NULL && !compare->live && fdb_full(compare->to->tables->fdb)) {
+	if (other == NULL && !compare->live && fdb_partial(compare->to->tables->fdb)) {
 		compare->left++;
 		return;
 	}

@@ -22,7 +22,7 @@
 #define ASK_SIZE (1u << 20)
 /* Datagrams applied in one mirror_read(): a few milliseconds. */
 #define LISTEN_BUDGET 512
-#define CLOSED_RETRY_MS 10000
+#define FULL_RETRY_MS 10000
 
 uint64_t mirror_now_ms(void)
 {
@@ -46,8 +46,16 @@ void mirror_work(struct mirror *mirror, unsigned which, bool more)
 
 void mirror_full(struct mirror *mirror, const char *table)
 {
-	if (!mirror->full_told) {
-		mirror->full_told = true;
+	unsigned i = 0;
+
+	while (i < FULL_TABLES && mirror->full_told[i] != NULL) {
+		if (strcmp(mirror->full_told[i], table) == 0) {
+			return;
+		}
+		i++;
+	}
+	if (i < FULL_TABLES) {
+		mirror->full_told[i] = table;
 		fprintf(stderr,
 			"mirror: %s table is full; what does not fit is left to the kernel\n",
 			table);
@@ -124,14 +132,20 @@ static void tell_ports(struct mirror *mirror)
 /* The end of a batch: publish what changed, then say so. */
 static void settle(struct mirror *mirror)
 {
-	for (unsigned i = IP_V4; i < IP_FAMILIES; i++) {
-		/* A closed fib opens when the kernel has fewer routes: no hurry. */
-		bool closed = rib_closed(mirror->tables->rib, i) &&
-			      mirror_now_ms() - mirror->sync.ended_ms > CLOSED_RETRY_MS;
+	const struct tables *tables = mirror->tables;
+	/* What did not fit comes when the kernel has fewer: no hurry. */
+	bool again = mirror_now_ms() - mirror->sync.ended_ms > FULL_RETRY_MS;
 
-		if (rib_doubts(mirror->tables->rib, i) > 0 || closed) {
+	for (unsigned i = IP_V4; i < IP_FAMILIES; i++) {
+		if (rib_doubts(tables->rib, i) > 0 || (again && rib_has_room(tables->rib, i))) {
 			sync_want(mirror, SYNC_BIT(i == IP_V4 ? SYNC_ROUTE4 : SYNC_ROUTE6));
 		}
+	}
+	if (again && fdb_partial(tables->fdb) && !fdb_full(tables->fdb)) {
+		sync_want(mirror, SYNC_BIT(SYNC_FDB));
+	}
+	if (again && neigh_partial(tables->neigh) && !neigh_full(tables->neigh)) {
+		sync_want(mirror, SYNC_BIT(SYNC_NEIGH));
 	}
 	mirror->dirty |= mirror->tables_version != rib_tables_version(mirror->tables->rib);
 	if (mirror->dirty) {

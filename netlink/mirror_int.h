@@ -148,6 +148,8 @@ struct refresh {
 	unsigned ticks;
 };
 
+#define FULL_TABLES 8u /* names that mirror_full() is called with, and some */
+
 struct mirror {
 	struct tables *tables;
 	struct mirror_ops ops;
@@ -172,11 +174,11 @@ struct mirror {
 
 	unsigned slot_count;
 	struct mirror_slot slot[SHUNT_PORTS_MAX];
-	bool dirty;           /* the topo no longer says what is known */
-	bool opened;          /* the first dump is done */
-	bool full_told;       /* that a table is full was said */
-	bool nexthop_objects; /* some route uses one */
-	uint64_t behind_ms;   /* since when notifications wait; 0 none do */
+	bool dirty;                         /* the topo no longer says what is known */
+	bool opened;                        /* the first dump is done */
+	const char *full_told[FULL_TABLES]; /* of which tables it was said that they are full */
+	bool nexthop_objects;               /* some route uses one */
+	uint64_t behind_ms;                 /* since when notifications wait; 0 none do */
 	struct mirror_stats stats;
 	struct sync sync;
 	struct refresh refresh;
@@ -200,7 +202,7 @@ uint64_t mirror_now_ms(void);
 void mirror_message(const struct nlmsghdr *message, void *mirror);
 /* There is (no) more of a work to do: mirror_read() is to be called again soon. */
 void mirror_work(struct mirror *mirror, unsigned which, bool more);
-/* A table answered -ENOSPC or -ENOMEM: say so, once. */
+/* A table answered -ENOSPC or -ENOMEM: say so, once for each; `table` is a literal. */
 void mirror_full(struct mirror *mirror, const char *table);
 
 /* sync.c */

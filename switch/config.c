@@ -90,6 +90,8 @@ int config_load(struct config **out, const char *path, char *error, unsigned err
 		goto free_text;
 	}
 	config->worker_cpu = -1;
+	config->limit_routes = 2000000;
+	config->limit_neighbours = config->limit_fdb = 262144;
 	err = host_run(config, text, size, path, error, error_size);
 	if (err) {
 		goto free_config;

@@ -30,6 +30,8 @@ struct config {
 	int worker_cpu;        /* core of the one worker; -1: wherever the scheduler puts it */
 	bool drop;             /* on_failure "drop" */
 	bool netfilter_bypass; /* netfilter "bypass" */
+	/* limits { ... }: entries; what is over them is left to the kernel */
+	unsigned limit_routes, limit_neighbours, limit_fdb;
 };
 
 /* 0 and *out; or -errno with a one-line message (no newline) in `error`: file, line, what was

@@ -36,8 +36,6 @@
 #define TICK_NS 100000000l /* conditions that do not notify are polled this often */
 #define CONTROL_NICE (-5)  /* a starved mirror would forward by old routes */
 
-static const struct tables_limits limits = {.fdb = 262144, .neigh = 262144, .routes = 2000000};
-
 struct daemon {
 	struct config *config;
 	const char *rundir;
@@ -321,7 +319,11 @@ static int start(struct daemon *d)
 	}
 	rcu_register_thread();
 	d->registered = true;
-	err = tables_create(&d->tables, &limits);
+	err = tables_create(&d->tables, &(struct tables_limits){
+						.fdb = d->config->limit_fdb,
+						.neigh = d->config->limit_neighbours,
+						.routes = d->config->limit_routes,
+					});
 	if (err) {
 		return fail("tables", err);
 	}

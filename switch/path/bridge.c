@@ -138,7 +138,7 @@ static struct verdict flood(struct path *path, const struct crossing *cross,
 {
 	uint64_t targets = cross->vlan->flood & ~closed(cross);
 
-	if (!cross->vlan->flood_ours) {
+	if (!cross->vlan->flood_ours || fdb_partial(path->tables->fdb)) {
 		return verdict_punt(PUNT_FLOOD);
 	}
 	if (!targets) {

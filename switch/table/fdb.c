@@ -16,6 +16,8 @@ struct fdb {
 	struct hash hash;
 	size_t limit;
 	uint32_t generation;
+	bool partial; /* read by the readers */
+	bool lost;    /* one did not fit since the resync began */
 };
 
 /* A key is compared as two integers. */
@@ -99,6 +101,22 @@ void fdb_destroy(struct fdb *fdb)
 	free(fdb);
 }
 
+/* Before the readers look at the table again they have seen it. */
+static void set_partial(struct fdb *fdb, bool partial)
+{
+	if (fdb->partial != partial) {
+		__atomic_store_n(&fdb->partial, partial, __ATOMIC_RELEASE);
+		hash_changed(&fdb->hash);
+	}
+}
+
+static int no_room(struct fdb *fdb, int error)
+{
+	fdb->lost = true;
+	set_partial(fdb, true);
+	return error;
+}
+
 int fdb_set(struct fdb *fdb, const struct fdb_key *key, uint32_t ifindex, int16_t slot,
 	    enum fdb_state state)
 {
@@ -111,11 +129,11 @@ int fdb_set(struct fdb *fdb, const struct fdb_key *key, uint32_t ifindex, int16_
 		return 0;
 	}
 	if (!old && fdb->hash.count >= fdb->limit) {
-		return -ENOSPC;
+		return no_room(fdb, -ENOSPC);
 	}
 	item = calloc(1, sizeof(*item));
 	if (!item) {
-		return -ENOMEM;
+		return no_room(fdb, -ENOMEM);
 	}
 	item->node.tag = fdb->generation;
 	item->entry = (struct fdb_entry){
@@ -148,6 +166,7 @@ int fdb_delete(struct fdb *fdb, const struct fdb_key *key)
 void fdb_resync_begin(struct fdb *fdb)
 {
 	fdb->generation++;
+	fdb->lost = false;
 }
 
 static void sweep_one(struct hash_node *node, void *arg)
@@ -161,7 +180,16 @@ static void sweep_one(struct hash_node *node, void *arg)
 
 bool fdb_resync_sweep(struct fdb *fdb, size_t *cursor, size_t budget)
 {
-	return hash_walk(&fdb->hash, cursor, budget, sweep_one, fdb);
+	if (hash_walk(&fdb->hash, cursor, budget, sweep_one, fdb)) {
+		return true;
+	}
+	set_partial(fdb, fdb->lost);
+	return false;
+}
+
+bool fdb_partial(const struct fdb *fdb)
+{
+	return __atomic_load_n(&fdb->partial, __ATOMIC_ACQUIRE);
 }
 
 bool fdb_full(const struct fdb *fdb)

@@ -6,8 +6,9 @@
  * Callers: netlink/mirror writes; switch/path reads and marks as used; shunt fdb lists.
  * Thread:  one writer (control); readers under RCU.  Only `used` is written by readers.
  * Owner:   the table owns its entries; a removed one is freed after a grace period.
- * Full:    at `limit` entries fdb_set() returns -ENOSPC and the MAC stays unknown here, which sends
- *          its frames to the kernel's flood: slower, never wrong.
+ * Full:    at `limit` entries fdb_set() returns -ENOSPC and the MAC stays unknown here; until a
+ *          resync found room for all, fdb_partial() says so, and what is unknown is the kernel's:
+ *          slower, never wrong.
  * Refuses: nothing; the mirror has decoded and checked.
  */
 #ifndef SHUNT_TABLE_FDB_H
@@ -66,6 +67,8 @@ bool fdb_walk(struct fdb *fdb, size_t *cursor, size_t budget,
 
 /* Reader: valid until the reader's next quiescent state. */
 const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key);
+/* Reader: there are MACs that did not fit, so a MAC that is not found may be known to the kernel. */
+bool fdb_partial(const struct fdb *fdb);
 /* The same for who has the key in registers: `mac` as addr.h's mac_word() gives it. */
 const struct fdb_entry *fdb_find_word(const struct fdb *fdb, uint32_t bridge, uint16_t vlan,
 				      uint64_t mac);

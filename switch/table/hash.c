@@ -82,7 +82,7 @@ static void hash_grow(struct hash *hash)
 	call_rcu(&old->rcu, buckets_free);
 }
 
-static void hash_changed(struct hash *hash)
+void hash_changed(struct hash *hash)
 {
 	__atomic_store_n(&hash->version, hash->version + 1, __ATOMIC_RELEASE);
 }

@@ -53,6 +53,8 @@ void hash_insert(struct hash *hash, struct hash_node *node, uint32_t value);
 void hash_remove(struct hash *hash, struct hash_node *node); /* must be in */
 /* `fresh` takes the place of `old`, which has the same hash value: readers see one or the other. */
 void hash_replace(struct hash *hash, struct hash_node *old, struct hash_node *fresh);
+/* Another version, for a change that is none of the nodes. */
+void hash_changed(struct hash *hash);
 /* Writer. fn may remove the node it is given, and nothing else. */
 void hash_each(struct hash *hash, void (*fn)(struct hash_node *node, void *arg), void *arg);
 /* The same in parts: from `*cursor` on (0 at first), some `budget` nodes.  True: there is more.  A

@@ -20,6 +20,7 @@ struct neigh {
 	struct hash hash;
 	size_t limit;
 	uint32_t generation;
+	bool partial, lost; /* some did not fit; since the resync began */
 };
 
 /* A key is compared as three integers. */
@@ -125,6 +126,7 @@ int neigh_set(struct neigh *neigh, const struct neigh_key *key, const struct mac
 		return 0;
 	}
 	if (!old && neigh->hash.count >= neigh->limit) {
+		neigh->partial = neigh->lost = true;
 		return -ENOSPC;
 	}
 	item = calloc(1, sizeof(*item));
@@ -159,6 +161,7 @@ int neigh_delete(struct neigh *neigh, const struct neigh_key *key)
 void neigh_resync_begin(struct neigh *neigh)
 {
 	neigh->generation++;
+	neigh->lost = false;
 }
 
 static void sweep_one(struct hash_node *node, void *arg)
@@ -172,7 +175,16 @@ static void sweep_one(struct hash_node *node, void *arg)
 
 bool neigh_resync_sweep(struct neigh *neigh, size_t *cursor, size_t budget)
 {
-	return hash_walk(&neigh->hash, cursor, budget, sweep_one, neigh);
+	if (hash_walk(&neigh->hash, cursor, budget, sweep_one, neigh)) {
+		return true;
+	}
+	neigh->partial = neigh->lost;
+	return false;
+}
+
+bool neigh_partial(const struct neigh *neigh)
+{
+	return neigh->partial;
 }
 
 bool neigh_full(const struct neigh *neigh)

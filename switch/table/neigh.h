@@ -41,6 +41,8 @@ void neigh_resync_begin(struct neigh *neigh);
 bool neigh_resync_sweep(struct neigh *neigh, size_t *cursor, size_t budget);
 size_t neigh_count(const struct neigh *neigh);
 bool neigh_full(const struct neigh *neigh); /* at its limit */
+/* There are some that did not fit when they came, or at the last resync. */
+bool neigh_partial(const struct neigh *neigh);
 /* Changes when an entry comes, goes or is replaced. Any thread. */
 uint64_t neigh_version(const struct neigh *neigh);
 void neigh_each(struct neigh *neigh, void (*fn)(const struct neigh_entry *entry, void *arg),

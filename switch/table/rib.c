@@ -119,7 +119,7 @@ static uint32_t hops_get(struct rib *rib, const struct rib_route *route, int *er
 	return rib->kernel;
 }
 
-static bool is_full(const struct rib *rib)
+bool rib_full(const struct rib *rib)
 {
 	return rib->count[IP_V4] + rib->count[IP_V6] - rib->over >= rib->limit;
 }
@@ -136,13 +136,13 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 	struct route *route;
 	int err = 0, applied;
 
-	if (!is_full(rib) || !is_over_full(rib)) {
+	if (!rib_full(rib) || !is_over_full(rib)) {
 		at = route_take(rib);
 	}
 	if (!at) {
 		rib->lost[prefix->family] = true;
 		rib_close(rib, prefix->family);
-		return is_full(rib) ? -ENOSPC : -ENOMEM;
+		return rib_full(rib) ? -ENOSPC : -ENOMEM;
 	}
 	if (rib->next > rib->mask) {
 		rib_chains_grow(rib); /* without it the chains are longer, no more */
@@ -161,7 +161,7 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 				.used = 1,
 				.prefsrc = from->prefsrc,
 				.round = rib->round[prefix->family] % RIB_ROUNDS,
-				.over = is_full(rib)};
+				.over = rib_full(rib)};
 	if (route->over) {
 		err = -ENOSPC;
 	}
@@ -181,7 +181,7 @@ static int route_update(struct rib *rib, const struct prefix *prefix, uint32_t a
 {
 	struct route *route = &rib->route[at];
 	uint32_t old = route->nexthop;
-	bool same, over = route->over && is_full(rib);
+	bool same, over = route->over && rib_full(rib);
 	int err = over ? -ENOSPC : 0, applied = 0;
 
 	route->nexthop = hops_get(rib, from, &err);
@@ -578,7 +578,7 @@ static void settle(struct rib *rib, enum ip_family family)
 {
 	for (uint32_t at = 1; at < rib->next && (rib->over || rib->absents[family]); at++) {
 		struct route *route = &rib->route[at];
-		bool room = route->over && !is_full(rib);
+		bool room = route->over && !rib_full(rib);
 		struct prefix prefix;
 
 		if (route->used && route->family == family && (room || route->absent)) {

@@ -103,6 +103,8 @@ size_t rib_memory(const struct rib *rib);
 size_t rib_doubts(const struct rib *rib, enum ip_family family);
 /* There are routes over the limit (of any family), or the family is closed. */
 bool rib_limited(const struct rib *rib, enum ip_family family);
+/* Some of the family are over the limit, and by now there is room. */
+bool rib_has_room(const struct rib *rib, enum ip_family family);
 /* The family's fibs, or one of them, are closed: everything goes to the kernel. */
 bool rib_closed(const struct rib *rib, enum ip_family family);
 

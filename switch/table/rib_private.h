@@ -89,6 +89,8 @@ int rib_apply(struct rib *rib, const struct prefix *prefix);
 /* Every address of the family is the kernel's from now on. */
 void rib_close(struct rib *rib, unsigned family);
 void rib_set_absent(struct rib *rib, struct route *route, bool absent);
+/* The routes within the limit are as many as may be. */
+bool rib_full(const struct rib *rib);
 /* Take a route out. */
 void rib_remove(struct rib *rib, uint32_t at);
 

@@ -182,6 +182,11 @@ bool rib_limited(const struct rib *rib, enum ip_family family)
 	return rib->over || rib->closed[family] || rib->table_lost[family];
 }
 
+bool rib_has_room(const struct rib *rib, enum ip_family family)
+{
+	return (rib->over && !rib_full(rib)) || rib->closed[family];
+}
+
 bool rib_closed(const struct rib *rib, enum ip_family family)
 {
 	return rib->closed[family];

@@ -309,7 +309,9 @@ static void open_mirror(void)
 	mirror->epoll_fd = mirror->timer_fd = mirror->work_fd = -1;
 	mirror->sync.running = SYNC_NONE;
 	mirror->ops.local = on_local;
-	mirror->full_told = true; /* it is, all the time */
+	for (unsigned i = 0; i < FULL_TABLES; i++) {
+		mirror->full_told[i] = ""; /* they are, all the time */
+	}
 	mirror->slot_count = PORTS;
 	for (unsigned slot = 0; slot < PORTS; slot++) {
 		snprintf(mirror->slot[slot].name, SHUNT_IFNAME_SIZE, "p%u", slot);

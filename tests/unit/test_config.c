@@ -78,6 +78,9 @@ static void a_port_alone_has_defaults(void **state)
 	assert_int_equal(config->worker_cpu, -1);
 	assert_false(config->drop);
 	assert_false(config->netfilter_bypass);
+	assert_int_equal(config->limit_routes, 2000000);
+	assert_int_equal(config->limit_neighbours, 262144);
+	assert_int_equal(config->limit_fdb, 262144);
 	config_free(config);
 }
 
@@ -89,7 +92,8 @@ static void everything_can_be_said(void **state)
 					 "port { \"c\", mode = \"generic\" }\n"
 					 "workers { 0 }\n"
 					 "on_failure \"drop\"\n"
-					 "netfilter \"bypass\"\n");
+					 "netfilter \"bypass\"\n"
+					 "limits { routes = 1000, neighbours = 20, fdb = 3 }\n");
 
 	assert_int_equal(config->port_count, 6);
 	assert_string_equal(config->port[2].name, "eth3");
@@ -102,6 +106,9 @@ static void everything_can_be_said(void **state)
 	assert_int_equal(config->worker_cpu, 0);
 	assert_true(config->drop);
 	assert_true(config->netfilter_bypass);
+	assert_int_equal(config->limit_routes, 1000);
+	assert_int_equal(config->limit_neighbours, 20);
+	assert_int_equal(config->limit_fdb, 3);
 	config_free(config);
 }
 
@@ -124,8 +131,8 @@ static void an_unknown_verb_is_named_with_a_suggestion(void **state)
 	refused("\nprot \"eth1\"\n", "2: unknown verb 'prot' (did you mean 'port'?)");
 	refused("on_failur \"drop\"", "1: unknown verb 'on_failur' (did you mean 'on_failure'?)");
 	refused("worker(1)", "1: unknown verb 'worker' (did you mean 'workers'?)");
-	refused("port(eth1)", "1: unknown verb 'eth1': expected port, workers, on_failure or "
-			      "netfilter (text goes in quotes)");
+	refused("port(eth1)", "1: unknown verb 'eth1': expected port, workers, on_failure, "
+			      "netfilter or limits (text goes in quotes)");
 }
 
 static void a_wrong_type_says_what_was_expected(void **state)
@@ -146,6 +153,17 @@ static void a_wrong_type_says_what_was_expected(void **state)
 		"got a boolean");
 	refused("on_failure(false)", "1: on_failure: expected \"kernel\" or \"drop\", got a "
 				     "boolean");
+	refused("limits(7)",
+		"1: limits: expected a table, as in limits { routes = 100000 }, got 7");
+	refused("limits { route = 7 }",
+		"1: limits: unknown table 'route' (did you mean 'routes'?): "
+		"expected routes, neighbours or fdb");
+	refused("limits { fdb = 0 }",
+		"1: limits: fdb: expected a number from 1 to 10000000, got 0");
+	refused("limits { routes = \"many\" }",
+		"1: limits: routes: expected a number from 1 to 10000000, got \"many\"");
+	refused("limits { fdb = 1 }\nlimits { fdb = 2 }",
+		"2: limits is already given at line 1: expected it once");
 	refused("netfilter \"off\"",
 		"1: netfilter: expected \"kernel\" or \"bypass\", got \"off\"");
 }
