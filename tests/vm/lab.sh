@@ -15,7 +15,8 @@
 #
 #   modes=native,generic            those of the lab, each in a guest of its own (default: both)
 #   kernel=6.12                     or newest (see fetch-kernel)
-#   limit=120                       seconds the script may take; a guest is some twenty times slower
+#   wires=0                         pairs of NICs, the most that a script of one boot asks for (see guest)
+#   limit=240                       seconds the script may take; a guest is some twenty times slower
 #                                   than the machine, so look for what must become true with until_true
 #                                   and a generous limit, and keep streams short
 #
@@ -50,13 +51,13 @@ work=$(mktemp -d "$B/lab.XXXXXX") || exit 1
 trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 
-# Sort them into guests: a plan is a file of lines "SCRIPT LIMIT", its name says kernel and mode.
+# Sort them into guests: a plan is a file of lines "SCRIPT LIMIT WIRES", its name says kernel and mode.
 for script in ${scripts[@]+"${scripts[@]}"}; do
 	name=$(basename "$script" .sh)
 	[ -z "${SMOKE:-}" ] || [[ " $SMOKE " == *" $name "* ]] || continue
 	for mode in $MODES; do
 		[[ ,$(word modes native,generic "$script"), == *",$mode,"* ]] || continue
-		echo "$script $(word limit 120 "$script")" \
+		echo "$script $(word limit 240 "$script") $(word wires 0 "$script")" \
 			>> "$work/plan.$(word kernel 6.12 "$script").$mode"
 	done
 done
@@ -64,7 +65,7 @@ done
 # In the guest: each script of the plan on standard input between marks.
 # shellcheck disable=SC2016
 inside='
-while read -r script limit; do
+while read -r script limit wires; do
 	echo "@@ begin $script"
 	read -r before rest < /proc/uptime
 	timeout --kill-after=10 "$limit" bash "$script" < /dev/null
@@ -76,13 +77,14 @@ done < "$1"
 '
 
 guest() { # PLAN
-	local kernel mode limit
+	local kernel mode limit wires
 	mode=${1##*.}
 	kernel=${1#*/plan.}
 	kernel=${kernel%.*}
 	limit=$(awk '{ sum += $2 } END { print sum + 60 }' "$1")
+	wires=$(awk '$3 > most { most = $3 } END { print most + 0 }' "$1")
 	trap 'kill -KILL $!' TERM
-	MODE=$mode "$VM/guest" --kernel "$kernel" --limit "$limit" -- \
+	MODE=$mode "$VM/guest" --kernel "$kernel" --limit "$limit" --wires "$wires" -- \
 		bash -c "$inside" lab "$(realpath "$1")" > "$1.out" 2>&1 &
 	wait $!
 	echo $? > "$1.rc"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Two zero-copy ports, each wired to a far end: test_zerocopy QUEUES PORT FAR PORT FAR.  Run in a
- * guest by zerocopy.sh, since it takes a driver that has zero-copy.
+ * guest by smoke/zerocopy.sh, since it takes a driver that has zero-copy.
  */
 #include "io_net.h"
 
@@ -71,8 +71,9 @@ static void frames_cross_between_zero_copy_ports_by_address(void **state)
 
 	net_cross(w->umem, &w->a, &w->b, w->far_a, w->far_b, 60, 2000);
 	net_cross(w->umem, &w->b, &w->a, w->far_b, w->far_a, 1514, 1000);
-	assert_true(w->a.received[0] >= 2000 / NET_QUEUES / 2);
-	assert_true(w->b.received[0] >= 1000 / NET_QUEUES / 2);
+	/* Which queue of several a frame comes by is the other side's choice. */
+	assert_true(w->a.received[0] + w->a.received[1] >= 2000);
+	assert_true(w->b.received[0] + w->b.received[1] >= 1000);
 	net_drain(w->umem, &w->a);
 	net_drain(w->umem, &w->b);
 	assert_int_equal(ledger_census(w->umem).role[FRAME_KERNEL_TX], 0);
