@@ -8,6 +8,7 @@
 #   make check      all tests; SAN=1 runs the user-space ones under ASan and UBSan
 #   make lint       rooms, formatting, man pages, static checks
 #   make fuzz       look for bytes that break a parser; FUZZ_SECONDS each
+#   make diff-soak  the kernel alone against shuntd, at random, for SECONDS
 #   make bench      ratios against the kernel and, where installed, testpmd and OVS
 #   make install    DESTDIR and PREFIX as usual; make deb for a Debian package
 
@@ -35,6 +36,7 @@ DEPS_demo := $(DEPS_tests)
 DEPS_check := $(DEPS_tests) $(DEPS_VM) $(DEPS_DEB) lintian
 DEPS_lint := $(DEPS_tests) $(DEPS_LINT)
 DEPS_fuzz := $(DEPS_tests)
+DEPS_diff-soak := $(DEPS_tests)
 DEPS_install := $(DEPS_BUILD)
 DEPS_deb := $(DEPS_BUILD) $(DEPS_DEB)
 DEPS_deps := $(DEPS_check) $(DEPS_lint)
@@ -104,7 +106,7 @@ FUZZ_BIN := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/%)
 FUZZ_HELP := $(FUZZ_HELP_SRC:%.c=$(B)/%.o)
 VMTEST_BIN := $(B)/tests/test_zerocopy
 
-.PHONY: all deps demo check lint bench install uninstall deb clean tests fuzz fuzzers
+.PHONY: diff-soak all deps demo check lint bench install uninstall deb clean tests fuzz fuzzers
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -164,6 +166,17 @@ $(B)/tests/routes: tests/smoke/routes.c
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< -lmnl
 
 tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o $(B)/tests/drop.bpf.o $(B)/tests/routes
+
+# What the differential test's hosts send tags with (tests/diff).
+$(B)/tests/meta.bpf.o: tests/diff/meta.bpf.c
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+tests: $(B)/tests/meta.bpf.o
+
+SECONDS ?= 600
+diff-soak: all tests
+	@B=$(B) tests/diff/run --seconds $(SECONDS)
 
 # The work is done when the file is read (NEEDED above).
 deps:

@@ -242,12 +242,16 @@ static struct verdict to_group(struct path *path, const struct crossing *cross,
 
 /*
  * br_netfilter, where it is switched on, judges the IP header of bridged frames and trims padding
- * (kernel br_validate_ipv4(), br_validate_ipv6()).  False: leave the frame to it.
+ * (kernel br_validate_ipv4(), br_validate_ipv6()); it drops ARP without a whole struct arphdr
+ * (br_nf_forward_arp()).  False: leave the frame to it.
  */
 static bool netfilter_agrees(struct xsk_frame *frame)
 {
 	unsigned type = frame_ethertype(frame), size;
 
+	if (!is_ip(frame)) {
+		return type != ETHERTYPE_ARP || frame->len >= ETH_SIZE + ARP_SIZE;
+	}
 	if (type == ETHERTYPE_IPV4 ? parse_ipv4(frame, &size) : parse_ipv6(frame, &size)) {
 		return false;
 	}
@@ -268,7 +272,7 @@ static int hooks(const struct topo_if *in, const struct topo_bridge *br, struct 
 	if (in->flags & TOPO_FRAGMENTS && parse_is_fragment(inner)) {
 		return PUNT_FRAGMENT;
 	}
-	if ((br->self->flags & TOPO_BR_NF) && is_ip(frame) && !netfilter_agrees(frame)) {
+	if ((br->self->flags & TOPO_BR_NF) && !netfilter_agrees(frame)) {
 		return PUNT_BAD_IP;
 	}
 	return AGREED;

@@ -15,9 +15,11 @@
 #define ETH_SIZE 14u
 #define IPV4_SIZE 20u /* without options: frames with options are the kernel's */
 #define IPV6_SIZE 40u
+#define ARP_SIZE 8u /* what comes before the addresses */
 
 #define ETHERTYPE_IPV4 0x0800u
 #define ETHERTYPE_IPV6 0x86ddu
+#define ETHERTYPE_ARP 0x0806u
 
 #define PROTO_ICMP 1u
 #define PROTO_IGMP 2u

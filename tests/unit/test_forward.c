@@ -225,6 +225,12 @@ static void br_netfilter_judges_bridged_ip_and_trims_padding(void **state)
 	frame.len += 10;
 	assert_tx(run(0), 1);
 	assert_int_equal(frame.len, ETH_SIZE + IPV4_SIZE + 8 + 18);
+	l2(world_station(1), world_station(0));
+	((struct eth *)bytes)->type_be = htons(ETHERTYPE_ARP);
+	frame.len = ETH_SIZE + ARP_SIZE;
+	assert_tx(run(0), 1);
+	frame.len--;
+	assert_punt(run(0), PUNT_BAD_IP);
 }
 
 /* Make the IPv6 packet say that headers of `next` and, if that is not 44 itself, 44 follow. */
