@@ -110,6 +110,19 @@ static inline struct verdict journey(struct path *path, const struct topo_if *in
 	return route(path, in, frame);
 }
 
+/* From a port that is not there, or is not up as far as the tables know: the kernel's, in the state
+ * every punted frame is in. */
+static struct verdict unexpected(const struct topo_if *in, const struct xsk_frame *frame)
+{
+	if (frame->len < ETH_SIZE) {
+		return verdict_drop(DROP_SHORT);
+	}
+	if (!in || in->flags & TOPO_PARTIAL) {
+		finish_inside(frame);
+	}
+	return verdict_punt(PUNT_FORWARDING);
+}
+
 void forward(struct path *path, const struct topo_if *in, struct xsk_frame *frames, unsigned count,
 	     struct verdict *verdicts)
 {
@@ -120,8 +133,7 @@ void forward(struct path *path, const struct topo_if *in, struct xsk_frame *fram
 	path->flood_count = 0;
 	if (!in || !(in->flags & TOPO_UP)) {
 		for (unsigned i = 0; i < count; i++) {
-			verdicts[i] = frames[i].len < ETH_SIZE ? verdict_drop(DROP_SHORT)
-							       : verdict_punt(PUNT_FORWARDING);
+			verdicts[i] = unexpected(in, &frames[i]);
 		}
 		return;
 	}

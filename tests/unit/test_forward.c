@@ -532,12 +532,15 @@ static void partial_checksums_are_finished_on_every_exit(void **state)
 	uint16_t partial, field;
 	uint8_t *udp = bytes + ETH_SIZE + IPV4_SIZE;
 
-	for (int way = 0; way < 2; way++) {
-		l3(world_ip4(10, 3, 0, 2), way ? world_ip4(10, 4, 0, 9) : world_ip4(10, 4, 0, 2));
+	/* sent; no neighbour; not up; not there */
+	for (int way = 0; way < 4; way++) {
+		l3(world_ip4(10, 3, 0, 2), world_ip4(10, 4, 0, way == 1 ? 9 : 2));
+		world.without[3] = way == 2 ? TOPO_UP : 0;
+		world_topo(&world);
 		partial = checksum_fold(checksum_add(0, ip4()->src, 8) + htons(PROTO_UDP) +
 					htons(8 + 18));
 		memcpy(udp + 6, &partial, 2);
-		assert_int_equal(run(3).kind, way ? VERDICT_PUNT : VERDICT_TX);
+		assert_int_equal(run(way == 3 ? 9 : 3).kind, way ? VERDICT_PUNT : VERDICT_TX);
 		memcpy(&field, udp + 6, 2);
 		assert_int_not_equal(field, partial);
 		assert_int_equal(checksum_fold(checksum_add(0, ip4()->src, 8) + htons(PROTO_UDP) +
