@@ -152,8 +152,12 @@ def frame_token(frame):
 class Packet:
     """What a captured frame says; the sums are verified, not believed."""
 
-    def __init__(self, frame, vlan=None, partial=False):
+    def __init__(self, frame, vlan=None, partial=False, tpid=0x8100):
         self.frame, self.vlan, self.partial = frame, vlan, partial
+        # As it was on the wire: the kernel took the outermost tag off before it gave us the frame.
+        self.wire = frame
+        if vlan is not None:
+            self.wire = frame[:12] + struct.pack("!HH", tpid, vlan) + frame[12:]
         self.dst, self.src = frame[:6].hex(":"), frame[6:12].hex(":")
         self.type = struct.unpack_from("!H", frame, 12)[0]
         self.version = {0x0800: 4, 0x86DD: 6}.get(self.type, 0)
@@ -205,7 +209,7 @@ class Packet:
 
 _libc = ctypes.CDLL(None, use_errno=True)
 SOL_PACKET, PACKET_AUXDATA, PACKET_VNET_HDR, PACKET_OUTGOING = 263, 8, 15, 4
-TP_STATUS_CSUMNOTREADY, TP_STATUS_VLAN_VALID = 1 << 3, 1 << 4
+TP_STATUS_CSUMNOTREADY, TP_STATUS_VLAN_VALID, TP_STATUS_VLAN_TPID_VALID = 1 << 3, 1 << 4, 1 << 6
 SO_RCVBUFFORCE = 33
 
 
@@ -270,13 +274,14 @@ class Host:
                 continue
             if address[2] == PACKET_OUTGOING or len(data) < 14:
                 continue
-            vlan, partial = None, False
-            for level, kind, value in aux:
-                if level == SOL_PACKET and kind == PACKET_AUXDATA:
-                    status, _, _, _, _, tci, _ = struct.unpack("IIIHHHH", value[:20])
+            vlan, partial, tpid = None, False, 0x8100
+            for level, what, value in aux:
+                if level == SOL_PACKET and what == PACKET_AUXDATA:
+                    status, _, _, _, _, tci, kind = struct.unpack("IIIHHHH", value[:20])
                     partial = bool(status & TP_STATUS_CSUMNOTREADY)
                     vlan = tci if status & TP_STATUS_VLAN_VALID else None
-            out.append(Packet(data, vlan, partial))
+                    tpid = kind if status & TP_STATUS_VLAN_TPID_VALID else tpid
+            out.append(Packet(data, vlan, partial, tpid))
 
 
 hosts = {}
