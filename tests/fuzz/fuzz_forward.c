@@ -4,8 +4,8 @@
  *
  * An input is a byte that says what of the maze is worn, and what changes before the same burst
  * comes a second time; and the burst: records of {control, pick, length (2, little endian; the
- * first bit chooses short frames, the second the frame before with another length)} and that many
- * bytes, or as many as there are, the rest being made up.  The control byte's low bits say by which
+ * first bit chooses short frames, the second the frame before with another length, the third a VLAN
+ * tag)} and that many bytes, or as many as there are, the rest being made up.  The control byte's low bits say by which
  * port the frame comes; its other bits mend the frame (a known MAC, a known address, a right header
  * checksum), so that the way past the first checks need not be found by luck.
  *
@@ -33,8 +33,9 @@
 #define STAGE 8u
 #define FRAMES (MAZE_PORTS * RING + SHUNT_BURST)
 #define RECORD_SIZE 4u
-#define AGAIN 0x40u /* of the length's second byte */
-#define SHORT 96u   /* bytes; the headers end before that */
+#define AGAIN 0x40u  /* of the length's second byte */
+#define TAGGED 0x20u /* likewise */
+#define SHORT 96u    /* bytes; the headers end before that */
 
 enum { MEND_ROUTER = 8, MEND_HOST = 16, MEND_HEADER = 32, MEND_ADDRESS = 64, MEND_PARTIAL = 128 };
 #define PICK_IPV6 1u   /* of the pick byte: which family the mended header is */
@@ -60,11 +61,12 @@ static void sweep(void)
 		    !(control & (MEND_ROUTER | MEND_HOST))) {
 			continue;
 		}
-		for (unsigned pick = 0; pick < 256; pick++) {
+		for (unsigned both = 0; both < 512; both++) {
+			unsigned pick = both / 2;
 			unsigned change = MAZE_LINKS << (control + pick) % 4;
 			uint8_t input[1 + RECORD_SIZE + 64 + 2 * RECORD_SIZE];
 			const uint8_t first[] = {(uint8_t)(change << 4), (uint8_t)control,
-						 (uint8_t)pick, 64, 0};
+						 (uint8_t)pick, 64, both & 1 ? TAGGED : 0};
 			const uint8_t again[] = {0, 0, 1700 & 0xff, AGAIN | 1700 >> 8,
 						 0, 0, 65,          AGAIN};
 
@@ -198,8 +200,20 @@ static void mend(uint8_t *frame, unsigned len, uint8_t control, uint8_t pick)
 	}
 }
 
+/* A mended frame with a tag between its MACs and its type; half of the time a priority tag. */
+static void put_tag(uint8_t *out, const uint8_t *frame, unsigned len, uint8_t pick)
+{
+	const uint16_t words[2] = {htons(pick & 1 ? 0x8100 : 0x88a8),
+				   htons((uint16_t)(pick & 8 ? pick << 8 & 0xf000 : pick << 4))};
+
+	memcpy(out, frame, 12);
+	memcpy(out + 12, words, sizeof(words));
+	memcpy(out + 12 + sizeof(words), frame + 12, len - 12 - sizeof(words));
+}
+
 struct record {
 	uint8_t control, pick;
+	bool tagged;
 	unsigned len; /* of the frame, bytes */
 	bool again;   /* the frame before, with another length */
 };
@@ -208,13 +222,15 @@ static struct record read_record(const uint8_t *data, const struct record *last)
 {
 	struct record record = {.control = data[0],
 				.pick = data[1],
-				.len = data[2] | (unsigned)(data[3] & 0x3f) << 8,
+				.len = data[2] | (unsigned)(data[3] & 0x1f) << 8,
+				.tagged = data[3] & TAGGED,
 				.again = data[3] & AGAIN};
 
 	record.len %= data[3] & 0x80 ? SHORT : FRAME_ROOM + 1;
 	if (record.again) {
 		record.control = last->control;
 		record.pick = last->pick;
+		record.tagged = last->tagged;
 	}
 	return record;
 }
@@ -222,9 +238,10 @@ static struct record read_record(const uint8_t *data, const struct record *last)
 /* Put the input's frames on the RX rings; returns how many. */
 static unsigned inject(const uint8_t *data, size_t size)
 {
-	uint8_t frame[FRAME_ROOM];
+	uint8_t frame[FRAME_ROOM], out[FRAME_ROOM];
 	struct record record = {0};
 	unsigned count = 0;
+	bool tagged;
 
 	for (size_t i = 0; i < sizeof(frame); i++) {
 		frame[i] = (uint8_t)~i;
@@ -240,8 +257,13 @@ static unsigned inject(const uint8_t *data, size_t size)
 			data += given;
 			size -= given;
 		}
-		mend(frame, record.len, record.control, record.pick);
-		require(pipe_inject(pipes[record.control % MAZE_PORTS], frame, record.len) == 0,
+		tagged = record.tagged && record.len >= ETH_SIZE + 4;
+		mend(frame, tagged ? record.len - 4 : record.len, record.control, record.pick);
+		if (tagged) {
+			put_tag(out, frame, record.len, record.pick);
+		}
+		require(pipe_inject(pipes[record.control % MAZE_PORTS], tagged ? out : frame,
+				    record.len) == 0,
 			"inject");
 	}
 	return count;

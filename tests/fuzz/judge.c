@@ -35,11 +35,25 @@ static unsigned get16(const uint8_t *p)
 	return (unsigned)p[0] << 8 | p[1];
 }
 
+/* Bytes of VLAN tags before the type. */
+static unsigned tag_bytes(const uint8_t *frame, unsigned len)
+{
+	unsigned size = 0;
+
+	while (len >= ETH + size + 4 &&
+	       (get16(frame + 12 + size) == 0x8100 || get16(frame + 12 + size) == 0x88a8)) {
+		size += 4;
+	}
+	return size;
+}
+
 bool find_l4(struct l4 *l4, const uint8_t *frame, unsigned len)
 {
-	const uint8_t *ip = frame + ETH;
-	unsigned header, total;
+	unsigned header, total, tags = tag_bytes(frame, len);
+	const uint8_t *ip = frame + tags + ETH;
 
+	frame += tags;
+	len -= tags;
 	if (len < ETH + 20) {
 		return false;
 	}
@@ -66,7 +80,7 @@ bool find_l4(struct l4 *l4, const uint8_t *frame, unsigned len)
 	}
 	l4->start = ip + header;
 	l4->size = total - header;
-	l4->check_offset = ETH + header + (l4->proto == 6 ? 16 : 6);
+	l4->check_offset = tags + ETH + header + (l4->proto == 6 ? 16 : 6);
 	return (l4->proto == 6 && l4->size >= 20) || (l4->proto == 17 && l4->size >= 8);
 }
 
@@ -242,6 +256,20 @@ static void judge_worn(unsigned slot, const struct xsk_frame *before, uint64_t s
 	require(!routed || slot != 4 || v4, "routed though IPv6 forwarding is off");
 }
 
+/* What is routed may come with priority tags alone (VID 0): nothing in the maze takes another. */
+static struct xsk_frame without_priority(const struct xsk_frame *frame, uint8_t *bytes)
+{
+	unsigned tags = tag_bytes(frame->data, frame->len);
+
+	for (unsigned i = 0; i < tags; i += 4) {
+		require(!(get16(frame->data + ETH + i) & 0xfff),
+			"routed out of a VLAN of nobody's");
+	}
+	memcpy(bytes, frame->data, 12);
+	memcpy(bytes + 12, frame->data + 12 + tags, frame->len - 12 - tags);
+	return (struct xsk_frame){frame->id, frame->len - tags, bytes};
+}
+
 void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame *after,
 	   const struct verdict *verdict, uint64_t flood_slots, bool learnt)
 {
@@ -270,16 +298,18 @@ void judge(unsigned slot, const struct xsk_frame *before, const struct xsk_frame
 	} else {
 		require(slots && !(slots >> MAZE_PORTS), "sent to no port of ours");
 		bool routed = !memcmp(before->data, router.b, 6);
+		uint8_t bytes[FRAME_ROOM];
+		struct xsk_frame whole = routed ? without_priority(before, bytes) : *before;
 		bool known = maze_bridge_of(slot) < 0 || maze_host_slot(&src) == (int)slot;
 
 		require(known == !learnt, "learn");
 		require(!(slots >> slot & 1), "sent back");
 		if (maze_worn() & MAZE_LINKS) {
-			judge_worn(slot, before, slots, routed);
+			judge_worn(slot, &whole, slots, routed);
 		}
 		if (routed) {
 			require(verdict->kind == VERDICT_TX, "flooded, though it is for our MAC");
-			judge_routed(slot, before, after, verdict->slot);
+			judge_routed(slot, &whole, after, verdict->slot);
 			return;
 		}
 		judge_bridged(slot, before, slots);
