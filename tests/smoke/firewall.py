@@ -16,7 +16,8 @@ from wire import (MODE, SLOW, Stream, addr4, addr6, bridged_frames, check_routed
                   gateway_mac, host_mac, port_state, routed_frames, run, same, sh, test, token, udp,
                   wait_state)
 
-BOUND = 0.2 * SLOW  # seconds
+GUEST = SLOW > 1
+BOUND = 2.0 if GUEST else 0.2  # seconds; in a guest to ask for the state alone takes the most of one
 TRIES = 3  # the best counts: what a busy machine adds is not the daemon's
 DROP = os.environ["DROP_BPF"]
 
@@ -103,12 +104,9 @@ SOME = (
      "qdisc netem on p6", ROUTED),
     ("flower with an action", "tc qdisc add dev lo clsact && tc filter add dev lo ingress protocol ip "
      "flower dst_ip 10.9.9.9 action drop; r=$?; tc qdisc del dev lo clsact; exit $r",
-     ("tc qdisc add dev p5 clsact && tc filter add dev p5 ingress protocol ip flower dst_port 9 "
-      "ip_proto udp action drop", "tc qdisc del dev p5 clsact"), ("p5",),
+     ("tc qdisc add dev p5 clsact && tc filter add dev p5 ingress protocol ip flower ip_proto udp "
+      "dst_port 9 action drop", "tc qdisc del dev p5 clsact"), ("p5",),
      "tc filter (flower) on the ingress of p5", ROUTED),
-    ("ebtables-legacy", "ebtables-legacy -L >/dev/null 2>&1",
-     ("ebtables-legacy -A FORWARD -i p1 -j DROP", "ebtables-legacy -F FORWARD"), ("p1", "p2"),
-     "", BRIDGED),
 )
 
 
@@ -139,7 +137,7 @@ def once(command, ports, reason, ends):
         returned.append(time.monotonic())
         states.append(States(ports))
 
-    stream.run((0.9 if SLOW == 1 else 0.2 + 0.6 * SLOW / 4), 0.003 * min(SLOW, 5), [(0.15, do)])
+    stream.run(*(6.0, 0.02) if GUEST else (0.9, 0.003), [(0.15, do)])
     states[0].stop = True
     states[0].join()
     since = returned[0] - stream.start
@@ -183,12 +181,12 @@ def obstacle(name, commands, ports, reason, ends):
     def case():
         obeyed(*commands, ports, reason, ends)
 
-    case.__doc__ = "obeyed within 200 ms, and fast again without it: " + name
+    case.__doc__ = "obeyed at once, and fast again without it: " + name
     return test(case)
 
 
 # How the mode of XDP could matter is the same for all that are found alike.
-for each in OBSTACLES[::4] if MODE == "generic" else OBSTACLES:
+for each in OBSTACLES[::4] if MODE == "generic" or GUEST else OBSTACLES:
     obstacle(*each)
 for name, probe, *rest in SOME:
     if os.system("( " + probe + " ) 2>/dev/null") == 0:
@@ -205,7 +203,7 @@ def bpf(command, *words):
 
 @test
 def tcx():
-    """obeyed within 200 ms, and fast again without it: a tcx program"""
+    """obeyed at once, and fast again without it: a tcx program"""
     code = ctypes.create_string_buffer(struct.pack("<BBhiBBhi", 0xB7, 0, 0, 2, 0x95, 0, 0, 0))
     text = ctypes.create_string_buffer(b"GPL")
     program = bpf(5, 3 | 2 << 32, ctypes.addressof(code), ctypes.addressof(text))
@@ -226,7 +224,7 @@ def tcx():
 
 @test
 def times():
-    """all of these within 200 ms"""
+    """how long it took"""
     for what, seconds in (("port in state kernel", _said), ("last frame through", _effect)):
         print("        %s: median %.0f ms, worst %.0f ms of %d" % (
             what, statistics.median(seconds) * 1000, max(seconds) * 1000, len(seconds)), flush=True)
@@ -304,6 +302,18 @@ def fragments():
             sh(take)
         time.sleep(0.4 * SLOW)
     fragment("fast", {6: 1})
+
+
+@test
+def ebtables():
+    """a table of ebtables-legacy, which once asked for is there for good: bridged ports are the kernel's"""
+    if os.system("modinfo ebtable_filter >/dev/null 2>&1"):
+        print("  --    this kernel has no ebtables-legacy", flush=True)
+        return
+    sh("ebtables-legacy -A FORWARD -i p1 -j DROP")
+    wait_state("p1", "kernel", "ebt")
+    cross(1, bridged_frames(1, 2, 3), {}, way="kernel", patience=0.3)
+    sh("ebtables-legacy -F FORWARD")
 
 
 run()
