@@ -142,10 +142,13 @@ struct refresh {
 		uint32_t ifindex;
 		uint64_t at_ms;
 	} learnt[LEARN_CACHE];
-	uint64_t fdb_ms;   /* when FDB entries were last looked at; 0 never */
-	size_t fdb_cursor; /* how far through the table that was */
-	uint32_t ageing_s; /* the shortest of any bridge */
-	unsigned ticks;
+	uint64_t fdb_ms;     /* when FDB entries were last looked at; 0 never */
+	size_t fdb_cursor;   /* how far through the table that was */
+	uint32_t ageing_s;   /* the shortest of any bridge */
+	size_t neigh_cursor; /* how far through the neighbours */
+	/* When the last but one pass through them began, so that all of its marks are older than this
+	 * pass's; and the last. */
+	uint32_t neigh_s, neigh_next_s;
 };
 
 #define FULL_TABLES 8u /* names that mirror_full() is called with, and some */

@@ -16,9 +16,13 @@
 /* A station that falls silent is gone this much later than with the kernel alone; and at most a
  * quarter of the shortest ageing time. */
 #define FDB_REFRESH_S 8
-#define FDB_PART 32u       /* entries more than its share that a tick looks at */
-#define NEIGH_TICKS 5      /* neighbours every half second: they are confirmed within one */
-#define NEIGH_USED_S 2     /* used so recently counts as in use */
+#define FDB_PART 32u /* entries more than its share that a tick looks at */
+/* All neighbours are looked at in so many ticks, 5 s: as long as the kernel waits in DELAY before it
+ * probes.  Thousands that went stale together are then probed one after the other, and go stale so
+ * the next time. */
+#define NEIGH_TICKS 50
+#define NEIGH_PART 64u /* more than its share that a tick looks at */
+#define NEIGH_USED_S 2 /* used so recently counts as in use, as does: since it was last looked at */
 #define LEARN_AGAIN_MS 100 /* a worker that repeats itself while the kernel's answer is under way */
 #define LEARN_PER_SECOND 10000u
 #define LEARN_BURST 1000u
@@ -100,8 +104,7 @@ static void refresh_neighbour(const struct neigh_entry *entry, void *arg)
 	struct nlmsghdr *message;
 
 	/* In DELAY and PROBE the kernel is at it already; REACHABLE is fresh. */
-	if (entry->nud != NUD_STALE || used_s == 0 ||
-	    (int32_t)(batch->now_s - used_s) > NEIGH_USED_S) {
+	if (entry->nud != NUD_STALE || used_s == 0 || (int32_t)(used_s - batch->since_s) < 0) {
 		return;
 	}
 	message = batch_use(batch, entry->key.family == IP_V4 ? AF_INET : AF_INET6,
@@ -133,6 +136,24 @@ static void refresh_fdb(struct mirror *mirror, struct batch *batch)
 	batch_send(batch);
 }
 
+static void refresh_neighbours(struct mirror *mirror, struct batch *batch)
+{
+	struct refresh *refresh = &mirror->refresh;
+	size_t share = neigh_count(mirror->tables->neigh) / NEIGH_TICKS + NEIGH_PART;
+
+	batch->since_s = batch->now_s - NEIGH_USED_S;
+	if (refresh->neigh_s != 0 && (int32_t)(refresh->neigh_s - batch->since_s) < 0) {
+		batch->since_s = refresh->neigh_s;
+	}
+	if (!neigh_walk(mirror->tables->neigh, &refresh->neigh_cursor, share, refresh_neighbour,
+			batch)) {
+		refresh->neigh_cursor = 0;
+		refresh->neigh_s = refresh->neigh_next_s;
+		refresh->neigh_next_s = batch->now_s;
+	}
+	batch_send(batch);
+}
+
 void refresh_tick(struct mirror *mirror, uint32_t now_s)
 {
 	struct batch batch;
@@ -140,10 +161,7 @@ void refresh_tick(struct mirror *mirror, uint32_t now_s)
 	batch_init(&batch, mirror);
 	batch.now_s = now_s;
 	refresh_fdb(mirror, &batch);
-	if (++mirror->refresh.ticks % NEIGH_TICKS == 0) {
-		neigh_each(mirror->tables->neigh, refresh_neighbour, &batch);
-		batch_send(&batch);
-	}
+	refresh_neighbours(mirror, &batch);
 }
 
 /* Did we tell this lately?  A direct-mapped cache: a collision forgets, and we tell it twice. */

@@ -7,6 +7,7 @@
 
 #define BUCKETS_MIN 64u
 #define BUCKETS_MAX (1u << 26)
+#define VISITS 16u /* looking at a bucket costs little beside a node */
 
 static struct hash_buckets *buckets_create(struct hash *hash, size_t count, uint32_t side)
 {
@@ -143,14 +144,14 @@ bool hash_walk(struct hash *hash, size_t *cursor, size_t budget,
 	       void (*fn)(struct hash_node *node, void *arg), void *arg)
 {
 	struct hash_buckets *buckets = hash->buckets;
-	size_t done = 0;
+	size_t done = 0, most = budget < SIZE_MAX / VISITS ? budget * VISITS : SIZE_MAX;
 
 	/* An array twice as long has the nodes of bucket i in i and further up: none is behind the
 	 * cursor that was before it. */
-	for (; *cursor <= buckets->mask && done < budget; ++*cursor) {
+	for (; *cursor <= buckets->mask && done < most; ++*cursor) {
 		struct hash_node *node = buckets->bucket[*cursor], *next;
 
-		for (done++; node; node = next, done++) {
+		for (done++; node; node = next, done += VISITS) {
 			next = node->next[buckets->side];
 			fn(node, arg);
 		}
