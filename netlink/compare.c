@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include <linux/if.h>
+#include <linux/if_bridge.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -17,7 +18,7 @@
 
 /* Keys. ------------------------------------------------------------------------------------- */
 
-enum key_kind { KEY_LINK = 1, KEY_RULE, KEY_LOCAL, KEY_NEIGH, KEY_FDB, KEY_ROUTE };
+enum key_kind { KEY_LINK = 1, KEY_RULE, KEY_LOCAL, KEY_NEIGH, KEY_FDB, KEY_GROUP, KEY_ROUTE };
 
 static uint64_t key_of(enum key_kind kind, uint32_t number, const void *data, size_t size)
 {
@@ -53,6 +54,18 @@ static uint64_t neigh_key(const void *data, size_t size)
 				      : key_of(KEY_NEIGH, nl.ifindex, &nl.dst, sizeof(nl.dst));
 }
 
+/* Of a bridge's messages: whose it is comes second in both headers. */
+static uint32_t header_ifindex(const void *data, size_t size)
+{
+	struct br_port_msg header = {0};
+
+	_Static_assert(offsetof(struct br_vlan_msg, ifindex) ==
+			       offsetof(struct br_port_msg, ifindex),
+		       "alike");
+	memcpy(&header, data, size < sizeof(header) ? size : sizeof(header));
+	return header.ifindex;
+}
+
 uint64_t compare_key(const struct nlmsghdr *message, struct nl_route *scratch)
 {
 	const void *data = mnl_nlmsg_get_payload(message);
@@ -79,6 +92,12 @@ uint64_t compare_key(const struct nlmsghdr *message, struct nl_route *scratch)
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:
 		return neigh_key(data, size);
+	case RTM_NEWVLAN:
+	case RTM_DELVLAN:
+		return key_of(KEY_LINK, header_ifindex(data, size), NULL, 0);
+	case RTM_NEWMDB:
+	case RTM_DELMDB:
+		return key_of(KEY_GROUP, header_ifindex(data, size), NULL, 0);
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		return decode_route(data, size, scratch) == 0 ? route_key(&scratch->route.key) : 0;
@@ -148,16 +167,26 @@ static struct nl_link link_told(const struct link *link)
 
 	nl.promiscuity = nl.promiscuity != 0;
 	nl.family = 0;
+	/* Nor who asks for multicast reports: groups_poll(). */
+	nl.allmulti = false;
+	memset(nl.bridge.known, 0, sizeof(nl.bridge.known));
+	memset(nl.bridge.other_ms, 0, sizeof(nl.bridge.other_ms));
 	if (strcmp(nl.kind, "veth") == 0) {
 		nl.lower = 0;
 	}
 	return nl;
 }
 
+static uint8_t vlan_told(const struct link *link, unsigned vid)
+{
+	return link->vlans != NULL ? link->vlans->of[vid] & ~VLAN_SEEN : 0;
+}
+
 static void describe_link(const struct mirror *mirror, const struct link *link, char *text,
 			  size_t size)
 {
 	const struct nl_link *nl = &link->nl;
+	unsigned vlans = 0;
 
 	text[0] = '\0';
 	add(text, size, "%s%s%s%s mtu %u/%u mac %02x:%02x:%02x:%02x:%02x:%02x", nl->name,
@@ -173,10 +202,27 @@ static void describe_link(const struct mirror *mirror, const struct link *link, 
 		add(text, size, " bridge ageing %u odd %u%s", nl->bridge.ageing_s, nl->bridge.odd,
 		    nl->bridge.vlan_filtering ? " vlan_filtering" : "");
 	}
+	for (unsigned vid = 1; link->vlans != NULL && vid < TOPO_VIDS; vid++) {
+		vlans += vlan_told(link, vid) != 0;
+	}
+	if (vlans != 0) {
+		add(text, size, " vlans %u pvid %u", vlans, link->vlans->pvid);
+	}
 	add(text, size, " flags %#x lower %u%s", nl->flags, nl->lower,
 	    nl->inet6 && !nl->inet6_disabled ? " inet6" : "");
 	add(text, size, " forwarding %d rp_filter %d ignore_linkdown %d", link->forwarding4,
 	    link->rp_filter, link->ignore_linkdown);
+}
+
+static bool same_vlans(const struct link *one, const struct link *two)
+{
+	for (unsigned vid = 1; vid < TOPO_VIDS; vid++) {
+		if (vlan_told(one, vid) != vlan_told(two, vid)) {
+			return false;
+		}
+	}
+	return (one->vlans != NULL ? one->vlans->pvid : 0) ==
+	       (two->vlans != NULL ? two->vlans->pvid : 0);
 }
 
 static bool links_walk(struct compare *compare)
@@ -192,10 +238,11 @@ static bool links_walk(struct compare *compare)
 			two = link_told(other);
 		}
 		if (other != NULL &&
-		    (!compare->live || (memcmp(&one, &two, sizeof(one)) == 0 &&
-					link->forwarding4 == other->forwarding4 &&
-					link->rp_filter == other->rp_filter &&
-					link->ignore_linkdown == other->ignore_linkdown))) {
+		    (!compare->live ||
+		     (memcmp(&one, &two, sizeof(one)) == 0 && same_vlans(link, other) &&
+		      link->forwarding4 == other->forwarding4 &&
+		      link->rp_filter == other->rp_filter &&
+		      link->ignore_linkdown == other->ignore_linkdown))) {
 			continue;
 		}
 		describe_link(compare->from, link, here, sizeof(here));
@@ -379,6 +426,35 @@ static bool fdb_walk_some(struct compare *compare)
 			compare);
 }
 
+/* Multicast groups. ------------------------------------------------------------------------- */
+
+static bool groups_walk(struct compare *compare)
+{
+	char object[96], here[64], there[64];
+	const struct groups_digest *one, *two;
+	struct groups_digest digest[2];
+
+	for (size_t i = 0; compare->live && i < compare->from->link_count; i++) {
+		const struct link *link = &compare->from->link[i];
+
+		if (!link->nl.bridge.present) {
+			continue;
+		}
+		one = groups_digest(compare->from, link->ifindex, &digest[0]);
+		two = groups_digest(compare->to, link->ifindex, &digest[1]);
+		compare->compared += one->count;
+		if (one->count == two->count && one->sum == two->sum) {
+			continue;
+		}
+		snprintf(object, sizeof(object), "groups of bridge %s", link->nl.name);
+		snprintf(here, sizeof(here), "%u memberships, sum %08x", one->count, one->sum);
+		snprintf(there, sizeof(there), "%u memberships, sum %08x", two->count, two->sum);
+		tell(compare, "group", key_of(KEY_GROUP, link->ifindex, NULL, 0), object, here,
+		     there);
+	}
+	return false;
+}
+
 /* Routes. ----------------------------------------------------------------------------------- */
 
 static void describe_route(const struct mirror *mirror, const struct rib_route *route, char *text,
@@ -440,7 +516,8 @@ static bool routes_walk(struct compare *compare)
 bool compare_slice(struct compare *compare)
 {
 	static bool (*const walks[])(struct compare * compare) = {
-		links_walk, rules_walk, locals_walk, neighs_walk, fdb_walk_some, routes_walk,
+		links_walk,    rules_walk,  locals_walk, neighs_walk,
+		fdb_walk_some, groups_walk, routes_walk,
 	};
 
 	if (!walks[compare->kind](compare)) {

@@ -64,7 +64,8 @@ struct nl_link {
 	uint32_t ifindex, flags, mtu, mtu6; /* mtu, mtu6: 0 when the message did not say */
 	uint32_t master, lower;             /* ifindexes, 0 none; lower only in this namespace */
 	uint32_t promiscuity;
-	bool inet6; /* the message told of IPv6 here; then: */
+	bool allmulti; /* all multicast is taken, or the kernel is too old (before 6.0) to tell */
+	bool inet6;    /* the message told of IPv6 here; then: */
 	bool inet6_disabled;
 	uint16_t type;  /* ARPHRD_* */
 	uint8_t family; /* AF_UNSPEC, AF_BRIDGE, AF_INET6: which view of the link */

@@ -169,6 +169,9 @@ static void decode_link_attr(const struct nlattr *attr, struct nl_link *out, boo
 	case IFLA_PROMISCUITY:
 		out->promiscuity = attr_u32(attr);
 		break;
+	case IFLA_ALLMULTI:
+		out->allmulti = attr_u32(attr) != 0;
+		break;
 	case IFLA_WIRELESS:
 		out->partial = true;
 		break;
@@ -214,6 +217,7 @@ int decode_link(const void *data, size_t size, struct nl_link *out)
 	out->flags = header.ifi_flags;
 	out->type = header.ifi_type;
 	out->family = header.ifi_family;
+	out->allmulti = true;
 	attr_each(attr, data, size, sizeof(header))
 	{
 		decode_link_attr(attr, out, &foreign);

@@ -539,4 +539,5 @@ void judge_publish(struct mirror *mirror)
 	tables_publish_topo(mirror->tables, topo);
 	mirror->dirty = false;
 	reach_publish(mirror, topo);
+	mirror->groups.dirty = true;
 }

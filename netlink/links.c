@@ -71,6 +71,9 @@ static void link_remove(struct mirror *mirror, struct link *link)
 	size_t at = (size_t)(link - mirror->link);
 
 	free(link->vlans);
+	if (link->nl.bridge.present) {
+		sync_want(mirror, SYNC_BIT(SYNC_MDB));
+	}
 	mirror->link_count--;
 	memmove(link, link + 1, (mirror->link_count - at) * sizeof(*link));
 	mirror->dirty = true;

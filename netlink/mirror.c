@@ -85,6 +85,11 @@ void mirror_message(const struct nlmsghdr *message, void *arg)
 	case RTM_DELVLAN:
 		vlans_message(mirror, message);
 		break;
+	case RTM_NEWMDB:
+	case RTM_DELMDB:
+	case RTM_GETMDB: /* so a dump calls them */
+		groups_message(mirror, message);
+		break;
 	case RTM_NEWROUTE:
 	case RTM_DELROUTE:
 		routes_message(mirror, message);
@@ -151,6 +156,7 @@ static void settle(struct mirror *mirror)
 	if (mirror->dirty) {
 		judge_publish(mirror);
 	}
+	groups_settle(mirror);
 	if (mirror->opened) {
 		tell_ports(mirror);
 	}
@@ -183,6 +189,7 @@ static int open_sockets(struct mirror *mirror)
 	}
 	error = error ? error : nlsock_open(&mirror->ask, NETLINK_ROUTE, ASK_SIZE);
 	if (error == 0) {
+		nlsock_join(mirror->listen, RTNLGRP_MDB); /* a kernel without has no groups */
 		/* Since 5.6: without, bridges that filter VLANs are the kernel's. */
 		mirror->vlans_told = nlsock_join(mirror->listen, RTNLGRP_BRVLAN) == 0;
 	}
@@ -239,6 +246,7 @@ int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_
 	}
 	error = open_sockets(mirror);
 	error = error ? error : guard_open(&mirror->guard, conf->netfilter_bypass);
+	error = error ? error : groups_open(mirror);
 	error = error ? error : open_events(mirror);
 	if (error == 0) {
 		rules_poll(mirror);
@@ -276,6 +284,7 @@ void mirror_close(struct mirror *mirror)
 	nlsock_close(mirror->listen);
 	nlsock_close(mirror->ask);
 	nlsock_close(mirror->tell);
+	groups_close(mirror);
 	reach_free(mirror);
 	links_free(mirror);
 	rules_free(mirror);
@@ -357,6 +366,7 @@ void mirror_tick(struct mirror *mirror, uint32_t now_s)
 {
 	mirror->dirty |= guard_poll(mirror->guard);
 	links_poll(mirror);
+	groups_poll(mirror);
 	rules_poll(mirror);
 	refresh_tick(mirror, now_s);
 	settle(mirror);

@@ -68,6 +68,11 @@ struct link {
 	struct nl_link nl;
 	struct link_vlans *vlans; /* NULL none */
 	uint32_t taker;           /* ifindex of one that takes its frames unseen; 0 none */
+	bool mcast_router;        /* bridge: the machine was seen to route multicast by it */
+	struct link_querier {
+		bool effective; /* there is one, and hosts have answered it */
+		uint64_t since_ms, until_ms;
+	} querier[IP_FAMILIES]; /* bridge */
 	bool far;    /* a member that only the kernel reaches; as stations were told by */
 	bool l2, l3; /* as judged: frames may be bridged as this member, routed in and out by it */
 	int forwarding4, rp_filter, ignore_linkdown;
@@ -123,6 +128,18 @@ struct sync {
 
 /* Work that is done in slices and that no descriptor announces. */
 enum { WORK_SWEEP = 1u << 0, WORK_VERIFY = 1u << 1 };
+
+#define GROUP_BUCKETS 4096u /* as many as the kernel has groups of a bridge, by default */
+
+struct groups {
+	struct group *bucket[GROUP_BUCKETS];
+	size_t count;
+	struct nl_router *router;
+	unsigned router_count;
+	bool dirty;         /* what is made of groups does not follow from what is known */
+	bool partial;       /* something did not fit: all are the kernel's until the next dump */
+	struct nlsock *ask; /* what is not notified */
+};
 
 #define REACH_BUCKETS 16384u /* tens of thousands may be behind a tunnel */
 
@@ -186,6 +203,7 @@ struct mirror {
 	struct sync sync;
 	struct refresh refresh;
 	struct reach reach;
+	struct groups groups;
 	struct verify *verify; /* NULL until the first */
 	struct nl_route route; /* too big for the stack of a callback; scratch */
 };
@@ -273,6 +291,26 @@ void vlans_message(struct mirror *mirror, const struct nlmsghdr *message);
 /* Around a dump. */
 void vlans_mark(struct mirror *mirror);
 void vlans_sweep(struct mirror *mirror);
+
+/* groups.c */
+int groups_open(struct mirror *mirror);
+void groups_message(struct mirror *mirror, const struct nlmsghdr *message);
+/* Around a dump. */
+void groups_mark(struct mirror *mirror);
+void groups_sweep(struct mirror *mirror);
+/* Of bridges: who asks for reports, and that all frames or all of multicast are wanted, is not
+ * notified. */
+void groups_poll(struct mirror *mirror);
+/* The end of a batch. */
+void groups_settle(struct mirror *mirror);
+void groups_close(struct mirror *mirror);
+/* All that is known of a bridge's groups in two numbers, for verify: memberships, and a sum over
+ * them. */
+struct groups_digest {
+	uint32_t count, sum;
+};
+const struct groups_digest *groups_digest(const struct mirror *mirror, uint32_t bridge,
+					  struct groups_digest *out);
 
 /* What is at the bottom of a stack of VLAN devices and macvlans. */
 struct place {

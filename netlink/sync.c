@@ -112,6 +112,9 @@ void sync_mark(struct mirror *mirror, enum sync_kind kind)
 	case SYNC_VLAN:
 		vlans_mark(mirror);
 		break;
+	case SYNC_MDB:
+		groups_mark(mirror);
+		break;
 	case SYNC_NEIGH:
 		neigh_resync_begin(mirror->tables->neigh);
 		break;
@@ -140,6 +143,9 @@ bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 		break;
 	case SYNC_VLAN:
 		vlans_sweep(mirror);
+		break;
+	case SYNC_MDB:
+		groups_sweep(mirror);
 		break;
 	case SYNC_RULE4:
 	case SYNC_RULE6:

@@ -142,6 +142,7 @@ static void fresh_close(struct verify *verify)
 		return;
 	}
 	nlsock_close(verify->fresh->ask);
+	groups_close(verify->fresh);
 	links_free(verify->fresh);
 	rules_free(verify->fresh);
 	free(verify->fresh);

@@ -56,7 +56,8 @@ pvid() {
 	pings h1 10.100.0.3
 	with_counts p1 pings h1 10.100.0.3 -c 200 -i 0.005
 	fast_share 150
-	not_reached h3 10.0.0.1
+	# not h1, which would answer for all of its addresses in VLAN 100
+	not_reached h3 10.0.0.4
 	bridge vlan add dev p3 vid 1 pvid untagged
 	pings h3 10.0.0.1
 	not_reached h1 10.100.0.3
