@@ -137,9 +137,12 @@ static bool decode_gateway(const struct nlattr *attr, enum ip_family family, str
 	return attr_ip(attr, family, &hop->via);
 }
 
-/* Metrics that only the machine's own connections look at are none of ours; an MTU or a lock is:
- * ip_forward() fragments or answers by it. */
-static bool metrics_harmless(const struct nlattr *nest)
+/*
+ * Metrics that only the machine's own connections look at are none of ours.  An MTU is, of IPv4
+ * (ip_dst_mtu_maybe_forward()); IPv6 forwards by the interface's (ip6_dst_mtu_maybe_forward()).  A
+ * locked one brings path MTUs in, which are the kernel's to know.
+ */
+static bool decode_metrics(const struct nlattr *nest, enum ip_family family, uint32_t *mtu)
 {
 	const struct nlattr *attr;
 
@@ -147,8 +150,12 @@ static bool metrics_harmless(const struct nlattr *nest)
 	{
 		uint16_t type = mnl_attr_get_type(attr);
 
-		if (type == RTAX_MTU || type == RTAX_LOCK || type > RTAX_FASTOPEN_NO_COOKIE) {
+		if (type > RTAX_FASTOPEN_NO_COOKIE ||
+		    (type == RTAX_LOCK && attr_u32(attr) & 1u << RTAX_MTU)) {
 			return false;
+		}
+		if (type == RTAX_MTU && family == IP_V4) {
+			*mtu = attr_u32(attr);
 		}
 	}
 	return true;
@@ -175,7 +182,7 @@ static bool decode_hops(const struct nlattr *nest, enum ip_family family, struct
 		hop = &out->route.hop[out->route.count];
 		memset(hop, 0, sizeof(*hop));
 		hop->ifindex = (uint32_t)header.rtnh_ifindex;
-		hop->weight = (uint16_t)(header.rtnh_hops + 1);
+		hop->weight = (uint16_t)(header.rtnh_hops + 1u);
 		out->hop_flags[out->route.count++] = header.rtnh_flags;
 		attr_each(attr, at, header.rtnh_len, sizeof(header))
 		{
@@ -241,17 +248,26 @@ static bool decode_route_attr(const struct nlattr *attr, enum ip_family family,
 	case RTA_MULTIPATH:
 		return decode_hops(attr, family, out);
 	case RTA_METRICS:
-		return metrics_harmless(attr);
+		return decode_metrics(attr, family, &route->mtu);
 	case RTA_CACHEINFO:
-		/* IPv6: a route that ends at a time that no notification will tell. */
-		return attr_get(attr, &cache, sizeof(cache)) && cache.rta_expires == 0;
+		/* In clock_t (rtnl_put_cacheinfo()); past, but still there: less than 0. */
+		if (!attr_get(attr, &cache, sizeof(cache)) || cache.rta_expires < 0) {
+			return false;
+		}
+		out->expires_ms = (uint32_t)cache.rta_expires > UINT32_MAX / 10
+					  ? UINT32_MAX
+					  : (uint32_t)cache.rta_expires * 10;
+		return true;
 	case RTA_SRC:
 		out->source_specific = true;
 		return true;
 	case RTA_NH_ID:
-		out->nexthop_id = attr_u32(attr);
+		route->object = attr_u32(attr);
 		return true;
 	case RTA_PREFSRC:
+		/* Those that the kernel makes with an address, it says when it takes them away. */
+		route->prefsrc = out->protocol != RTPROT_KERNEL;
+		return true;
 	case RTA_PROTOINFO:
 	case RTA_FLOW:
 	case RTA_PREF:
@@ -274,18 +290,29 @@ static uint8_t route_action(const struct nl_route *route)
 		return NEXTHOP_LOCAL;
 	case RTN_UNICAST:
 		break;
+	case RTN_THROW:
+		return NEXTHOP_THROW;
+	case RTN_BLACKHOLE: /* maybe of an object, which may become another (fib_dump_info()) */
+		if (route->route.object != 0) {
+			break;
+		}
+		return NEXTHOP_KERNEL;
 	default: /* blackhole, unreachable, prohibit, throw, nat: the kernel answers or drops */
 		return NEXTHOP_KERNEL;
 	}
-	if (route->route.count == 0 || route->route.key.tos != 0) {
+	if (route->route.key.tos != 0) {
 		return NEXTHOP_KERNEL;
 	}
-	/* A group of nexthop objects may be resilient, which only its buckets tell. */
-	if (route->nexthop_id != 0 && route->route.count > 1) {
+	/* Where an object leads is told by itself; an MTU of its route's own has no place there. */
+	if (route->route.object != 0) {
+		return route->route.mtu != 0 ? NEXTHOP_KERNEL : NEXTHOP_FORWARD;
+	}
+	if (route->route.count == 0) {
 		return NEXTHOP_KERNEL;
 	}
 	for (unsigned i = 0; i < route->route.count; i++) {
-		if (route->route.hop[i].ifindex == 0) {
+		/* A weight of 65536 does not fit. */
+		if (route->route.hop[i].ifindex == 0 || route->route.hop[i].weight == 0) {
 			return NEXTHOP_KERNEL;
 		}
 	}
@@ -310,7 +337,7 @@ int decode_route(const void *data, size_t size, struct nl_route *out)
 
 	/* The hops are most of the struct and are cleared as they come. */
 	memset(&out->route, 0, offsetof(struct rib_route, hop) + sizeof(struct hop));
-	out->table = out->nexthop_id = 0;
+	out->table = out->expires_ms = 0;
 	out->cloned = out->source_specific = false;
 	if (size < sizeof(header)) {
 		return -EBADMSG;

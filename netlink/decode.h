@@ -131,7 +131,7 @@ struct nl_route {
 	struct rib_route route;              /* action decided; hops as the message had them */
 	uint8_t hop_flags[NEXTHOP_HOPS_MAX]; /* RTNH_F_* */
 	uint32_t table;                      /* RT_TABLE_* */
-	uint32_t nexthop_id;                 /* 0 none */
+	uint32_t expires_ms;                 /* when the kernel takes it away, from now; 0 not */
 	uint8_t protocol;                    /* RTPROT_* */
 	bool cloned, source_specific;
 };
@@ -148,6 +148,27 @@ struct nl_rule {
 	uint16_t odd;     /* first FRA_* that selects by something not implemented; 0 none */
 	struct ip_addr src, dst;
 	char iif[SHUNT_IFNAME_SIZE], oif[SHUNT_IFNAME_SIZE]; /* "" any */
+};
+
+/* A next-hop object. */
+struct nl_nexthop {
+	uint32_t id, ifindex;
+	uint8_t family; /* AF_* of the gateway */
+	bool has_via, blackhole;
+	uint16_t odd;        /* first NHA_* that forwards in a way not implemented; 0 none */
+	uint16_t group_type; /* NEXTHOP_GRP_TYPE_* */
+	unsigned count; /* members; 0: not a group; over NEXTHOP_HOPS_MAX: more than are here */
+	uint32_t bucket_count; /* of a resilient group */
+	struct ip_addr via;
+	struct {
+		uint32_t id, weight;
+	} member[NEXTHOP_HOPS_MAX];
+};
+
+/* A bucket of a resilient group. */
+struct nl_bucket {
+	uint32_t group, nexthop; /* ids */
+	uint16_t index;
 };
 
 #define NL_CONF_ALL UINT32_MAX
@@ -196,6 +217,8 @@ int decode_link(const void *data, size_t size, struct nl_link *out);
 int decode_addr(const void *data, size_t size, struct nl_addr *out);
 int decode_neigh(const void *data, size_t size, struct nl_neigh *out);
 int decode_route(const void *data, size_t size, struct nl_route *out);
+int decode_nexthop(const void *data, size_t size, struct nl_nexthop *out);
+int decode_bucket(const void *data, size_t size, struct nl_bucket *out);
 int decode_rule(const void *data, size_t size, struct nl_rule *out);
 /* What a rule attribute selects by, for people. */
 const char *decode_rule_selector(uint16_t attribute);

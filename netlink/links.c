@@ -66,10 +66,49 @@ static struct link *link_get(struct mirror *mirror, uint32_t ifindex)
 	return &mirror->link[at];
 }
 
+static bool is_down(uint32_t ifindex, void *arg)
+{
+	const struct link *link = link_find(arg, ifindex);
+
+	return link != NULL && !(link->nl.flags & IFF_UP);
+}
+
+/* Routes and hops die and revive silently with their device: fib_sync_down_dev(), fib_sync_up(),
+ * fib6_ifdown(), rt6_sync_up().  `gone`: for good. */
+static void link_hops(struct mirror *mirror, const struct link *link, bool gone)
+{
+	struct rib *rib = mirror->tables->rib;
+	bool up = (link->nl.flags & IFF_UP) != 0;
+	bool carrier = (link->nl.flags & (IFF_RUNNING | IFF_LOWER_UP)) != 0;
+
+	if (link->nl.ifindex == 0) {
+		return; /* only netconf spoke of it */
+	}
+	if (!up && rib_device_flush(rib, link->ifindex, is_down, mirror) && gone) {
+		sync_want(mirror, SYNC_ROUTES);
+	}
+	rib_device(rib, IP_V4, link->ifindex,
+		   !gone && (!up ||
+			     (!carrier && (mirror->ignore_linkdown_all || link->ignore_linkdown))));
+	rib_device(rib, IP_V6, link->ifindex,
+		   !gone && (!up || (!carrier && link->ignore_linkdown6)));
+	if (!up && mirror->object_count != 0) {
+		sync_want(mirror, SYNC_BIT(SYNC_NEXTHOP)); /* nexthop_flush_dev() */
+	}
+	if (mirror->dead_hops) {
+		mirror->dead_hops = false;
+		sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));
+	}
+}
+
 static void link_remove(struct mirror *mirror, struct link *link)
 {
 	size_t at = (size_t)(link - mirror->link);
 
+	/* Its IPv4 routes went without a word, others that have a hop by it too (fib_sync_down_dev()),
+	 * and hops of IPv6 ones. */
+	link->nl.flags = 0;
+	link_hops(mirror, link, true);
 	free(link->vlans);
 	if (link->nl.bridge.present) {
 		sync_want(mirror, SYNC_BIT(SYNC_MDB));
@@ -77,8 +116,6 @@ static void link_remove(struct mirror *mirror, struct link *link)
 	mirror->link_count--;
 	memmove(link, link + 1, (mirror->link_count - at) * sizeof(*link));
 	mirror->dirty = true;
-	/* Its IPv4 routes went without a word, and hops of IPv6 ones. */
-	sync_want(mirror, SYNC_ROUTES);
 }
 
 int link_slot(const struct mirror *mirror, uint32_t ifindex)
@@ -138,12 +175,11 @@ static void link_update(struct mirror *mirror, const struct nl_link *nl)
 		return;
 	}
 	mirror->dirty = true;
+	if ((old.flags ^ nl->flags) & (IFF_UP | IFF_RUNNING | IFF_LOWER_UP) || old.ifindex == 0) {
+		link_hops(mirror, link, false);
+	}
 	if (old.ifindex == 0) {
 		return;
-	}
-	if ((old.flags ^ nl->flags) & (IFF_UP | IFF_RUNNING)) {
-		/* fib_sync_down_dev(), fib_sync_up(): routes and hops die and revive silently. */
-		sync_want(mirror, SYNC_ROUTES);
 	}
 	if (strcmp(old.name, nl->name) != 0 ||
 	    old.bridge.vlan_filtering != nl->bridge.vlan_filtering) {
@@ -198,6 +234,25 @@ static void conf_value(struct mirror *mirror, int *value, int told)
 	}
 }
 
+static void conf6(struct mirror *mirror, const struct nl_conf *conf)
+{
+	struct link *link;
+
+	if (conf->ifindex == NL_CONF_ALL) {
+		if (conf->forwarding >= 0) {
+			mirror->dirty |= mirror->forwarding6 != (conf->forwarding != 0);
+			mirror->forwarding6 = conf->forwarding != 0;
+		}
+		return;
+	}
+	link = link_get(mirror, conf->ifindex);
+	if (link != NULL && conf->ignore_linkdown >= 0 &&
+	    conf->ignore_linkdown != link->ignore_linkdown6) {
+		link->ignore_linkdown6 = conf->ignore_linkdown;
+		link_hops(mirror, link, false);
+	}
+}
+
 void links_conf(struct mirror *mirror, const struct nlmsghdr *message)
 {
 	struct nl_conf conf;
@@ -212,28 +267,31 @@ void links_conf(struct mirror *mirror, const struct nlmsghdr *message)
 		return;
 	}
 	if (conf.family == AF_INET6) {
-		if (conf.ifindex == NL_CONF_ALL && conf.forwarding >= 0) {
-			mirror->dirty |= mirror->forwarding6 != (conf.forwarding != 0);
-			mirror->forwarding6 = conf.forwarding != 0;
-		}
+		conf6(mirror, &conf);
 		return;
 	}
 	if (conf.family != AF_INET) {
 		return;
 	}
-	if (conf.ignore_linkdown >= 0) {
-		sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));
-	}
 	if (conf.ifindex == NL_CONF_ALL) {
 		conf_value(mirror, &mirror->rp_filter_all, conf.rp_filter);
-		conf_value(mirror, &mirror->ignore_linkdown_all, conf.ignore_linkdown);
+		if (conf.ignore_linkdown >= 0 &&
+		    conf.ignore_linkdown != mirror->ignore_linkdown_all) {
+			mirror->ignore_linkdown_all = conf.ignore_linkdown;
+			for (size_t i = 0; i < mirror->link_count; i++) {
+				link_hops(mirror, &mirror->link[i], false);
+			}
+		}
 		return;
 	}
 	link = link_get(mirror, conf.ifindex);
 	if (link != NULL) {
 		conf_value(mirror, &link->forwarding4, conf.forwarding);
 		conf_value(mirror, &link->rp_filter, conf.rp_filter);
-		conf_value(mirror, &link->ignore_linkdown, conf.ignore_linkdown);
+		if (conf.ignore_linkdown >= 0 && conf.ignore_linkdown != link->ignore_linkdown) {
+			link->ignore_linkdown = conf.ignore_linkdown;
+			link_hops(mirror, link, false);
+		}
 	}
 }
 
@@ -258,10 +316,13 @@ static void poll_link(struct mirror *mirror, struct link *link)
 {
 	int disabled = poll_value(link->nl.name, "disable_ipv6");
 	int mtu = poll_value(link->nl.name, "mtu");
+	bool forced = poll_value(link->nl.name, "force_forwarding") > 0;
 
 	if (disabled < 0) {
 		return; /* an IPv4 kernel, or the interface has just gone */
 	}
+	mirror->dirty |= forced != link->force_forwarding6;
+	link->force_forwarding6 = forced;
 	if (link->nl.inet6 && ((disabled != 0) != link->nl.inet6_disabled ||
 			       (mtu > 0 && (uint32_t)mtu != link->nl.mtu6))) {
 		link->nl.inet6_disabled = disabled != 0;
@@ -377,6 +438,19 @@ void local_sweep(struct mirror *mirror, enum sync_kind source)
 	}
 }
 
+static bool has_address4(const struct mirror *mirror, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < LOCAL_BUCKETS; i++) {
+		for (const struct local *at = mirror->local[i]; at != NULL; at = at->next) {
+			if (at->ifindex == ifindex && at->family == IP_V4 &&
+			    at->source == SYNC_ADDR) {
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
 void links_address(struct mirror *mirror, const struct nlmsghdr *message)
 {
 	struct nl_addr addr;
@@ -389,11 +463,17 @@ void links_address(struct mirror *mirror, const struct nlmsghdr *message)
 	mirror->dirty |= addr.family == IP_V4; /* who has none at all counts */
 	if (message->nlmsg_type == RTM_NEWADDR) {
 		local_set(mirror, addr.family, &addr.addr, SYNC_ADDR, addr.ifindex);
+		if (mirror->dead_hops && addr.family == IP_V4) {
+			mirror->dead_hops = false;
+			sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));
+		}
 		return;
 	}
 	local_delete(mirror, addr.family, &addr.addr, SYNC_ADDR, addr.ifindex);
-	if (addr.family == IP_V4) {
-		/* fib_sync_down_addr(): routes with this preferred source went silently. */
+	/* fib_sync_down_addr(): routes with this preferred source went silently; fib_disable_ip(): all
+	 * by the interface did, with its last address. */
+	if (addr.family == IP_V4 && (rib_prefsrcs(mirror->tables->rib, IP_V4) != 0 ||
+				     !has_address4(mirror, addr.ifindex))) {
 		sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));
 	}
 }

@@ -109,10 +109,11 @@ void mirror_message(const struct nlmsghdr *message, void *arg)
 		break;
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
-		/* The routes that use it change without a word of their own. */
-		if (mirror->nexthop_objects) {
-			sync_want(mirror, SYNC_ROUTES);
-		}
+		nexthops_message(mirror, message);
+		break;
+	case RTM_NEWNEXTHOPBUCKET:
+	case RTM_DELNEXTHOPBUCKET:
+		nexthops_bucket(mirror, message);
 		break;
 	}
 }
@@ -250,6 +251,7 @@ int mirror_open(struct mirror **out, struct tables *tables, const struct mirror_
 	error = error ? error : open_events(mirror);
 	if (error == 0) {
 		rules_poll(mirror);
+		routes_tick(mirror);
 		sync_full(mirror);
 		error = sync_now(mirror);
 	}
@@ -288,6 +290,7 @@ void mirror_close(struct mirror *mirror)
 	reach_free(mirror);
 	links_free(mirror);
 	rules_free(mirror);
+	nexthops_free(mirror);
 	free(mirror);
 }
 

@@ -7,6 +7,7 @@
  *   sync.c     dumps: which, when, in slices, mark and sweep
  *   links.c    interfaces, netconf, local addresses
  *   routes.c   routes, neighbours
+ *   nexthops.c next-hop objects
  *   rules.c    policy rules, VRFs, the sysctls of routing
  *   stations.c bridge FDB
  *   vlans.c    bridge VLAN database
@@ -37,6 +38,8 @@ enum sync_kind {
 	SYNC_NEIGH,
 	SYNC_FDB,
 	SYNC_MDB,
+	SYNC_NEXTHOP,
+	SYNC_BUCKET,
 	SYNC_ROUTE4,
 	SYNC_ROUTE6,
 	SYNC_KINDS,
@@ -170,6 +173,14 @@ struct refresh {
 
 #define FULL_TABLES 8u /* names that mirror_full() is called with, and some */
 
+/* When an IPv6 route ends that has a lifetime. */
+struct route_end {
+	struct rib_key key;
+	uint64_t at_ms;
+};
+
+#define ROUTE_ENDS 1024u /* routes of router advertisements are few; others are the kernel's */
+
 struct mirror {
 	struct tables *tables;
 	struct mirror_ops ops;
@@ -188,8 +199,11 @@ struct mirror {
 	bool rules_known[IP_FAMILIES]; /* false: this kernel has no such family */
 	struct multipath multipath;    /* as polled */
 	bool accepts_redirects;        /* net.ipv4.conf.all.accept_redirects */
-	uint64_t tables_version;       /* of the rib's tables when the topo was built */
-	bool vlans_told;               /* this kernel notifies of VLANs */
+	struct object **object;        /* next-hop objects, sorted by id */
+	size_t object_count, object_room;
+	bool dead_hops;          /* routes were told with hops that are dead, not by their device */
+	uint64_t tables_version; /* of the rib's tables when the topo was built */
+	bool vlans_told;         /* this kernel notifies of VLANs */
 	struct local *local[LOCAL_BUCKETS];
 
 	unsigned slot_count;
@@ -197,7 +211,6 @@ struct mirror {
 	bool dirty;                         /* the topo no longer says what is known */
 	bool opened;                        /* the first dump is done */
 	const char *full_told[FULL_TABLES]; /* of which tables it was said that they are full */
-	bool nexthop_objects;               /* some route uses one */
 	uint64_t behind_ms;                 /* since when notifications wait; 0 none do */
 	struct mirror_stats stats;
 	struct sync sync;
@@ -205,6 +218,8 @@ struct mirror {
 	struct reach reach;
 	struct groups groups;
 	struct verify *verify; /* NULL until the first */
+	struct route_end end[ROUTE_ENDS];
+	unsigned end_count;
 	struct nl_route route; /* too big for the stack of a callback; scratch */
 };
 
@@ -263,7 +278,16 @@ void local_sweep(struct mirror *mirror, enum sync_kind source);
 
 /* routes.c */
 void routes_message(struct mirror *mirror, const struct nlmsghdr *message);
+/* Routes that end. */
+void routes_tick(struct mirror *mirror);
 void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message);
+
+/* nexthops.c */
+void nexthops_message(struct mirror *mirror, const struct nlmsghdr *message);
+void nexthops_bucket(struct mirror *mirror, const struct nlmsghdr *message);
+void nexthops_sweep(struct mirror *mirror);
+void nexthops_buckets_end(struct mirror *mirror);
+void nexthops_free(struct mirror *mirror);
 
 /* rules.c */
 void rules_message(struct mirror *mirror, const struct nlmsghdr *message);

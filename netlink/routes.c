@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/if.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 
@@ -14,18 +15,19 @@
 /* A tos that no route has: such a key makes its prefix the kernel's (rib.h). */
 #define TOS_SOURCE_SPECIFIC 0xff
 
-/* Take out the hops that the kernel would not use: fib_select_multipath(), rt6_score_route(). */
-static void drop_dead_hops(const struct mirror *mirror, struct nl_route *nl)
+/* Take out hops that are dead although their device is up: its last address went (fib_disable_ip()),
+ * and when it gets one they are alive again without a word.  Of the others the rib is told by device
+ * (links.c). */
+static void drop_dead_hops(struct mirror *mirror, struct nl_route *nl)
 {
 	struct rib_route *route = &nl->route;
 	unsigned kept = 0;
 
 	for (unsigned i = 0; i < route->count; i++) {
 		const struct link *link = link_find(mirror, route->hop[i].ifindex);
-		bool ignored = mirror->ignore_linkdown_all || (link && link->ignore_linkdown);
 
-		if (nl->hop_flags[i] & RTNH_F_DEAD ||
-		    (nl->hop_flags[i] & RTNH_F_LINKDOWN && ignored)) {
+		if (nl->hop_flags[i] & RTNH_F_DEAD && link != NULL && link->nl.flags & IFF_UP) {
+			mirror->dead_hops = true;
 			continue;
 		}
 		route->hop[kept++] = route->hop[i];
@@ -38,6 +40,38 @@ static void drop_dead_hops(const struct mirror *mirror, struct nl_route *nl)
 	}
 }
 
+/* A route that ends: note when, so that it is asked after then. */
+static void note_end(struct mirror *mirror, const struct nl_route *nl)
+{
+	uint64_t end_ms = mirror_now_ms() + nl->expires_ms;
+	struct route_end *ends = mirror->end;
+	unsigned at = 0;
+
+	while (at < mirror->end_count &&
+	       memcmp(&ends[at].key, &nl->route.key, sizeof(nl->route.key)) != 0) {
+		at++;
+	}
+	if (at == ROUTE_ENDS) {
+		return;
+	}
+	ends[at].key = nl->route.key;
+	ends[at].at_ms = end_ms;
+	mirror->end_count += at == mirror->end_count;
+}
+
+void routes_tick(struct mirror *mirror)
+{
+	uint64_t now = mirror_now_ms();
+
+	for (unsigned at = mirror->end_count; at-- > 0;) {
+		if (now >= mirror->end[at].at_ms) {
+			/* Gone, or given more time: until that is read it is the kernel's. */
+			rib_doubt(mirror->tables->rib, &mirror->end[at].key);
+			mirror->end[at] = mirror->end[--mirror->end_count];
+		}
+	}
+}
+
 static enum rib_how how_to_join(const struct nl_route *nl, uint16_t flags)
 {
 	const struct rib_route *route = &nl->route;
@@ -45,7 +79,7 @@ static enum rib_how how_to_join(const struct nl_route *nl, uint16_t flags)
 	if (flags & NLM_F_REPLACE) {
 		return RIB_REPLACE;
 	}
-	if (route->key.family == IP_V4 || nl->protocol == RTPROT_RA) {
+	if (route->key.family == IP_V4 || nl->protocol == RTPROT_RA || route->object != 0) {
 		return RIB_BESIDE;
 	}
 	/* IPv6: the kernel tells a route with all its siblings; rt6_qualify_for_ecmp() wants a
@@ -93,13 +127,20 @@ void routes_message(struct mirror *mirror, const struct nlmsghdr *message)
 		nl->route.key.tos = TOS_SOURCE_SPECIFIC;
 		nl->route.action = NEXTHOP_KERNEL;
 	}
-	mirror->nexthop_objects |= nl->nexthop_id != 0;
 	local_route(mirror, &nl->route, deleted);
 	if (deleted) {
 		rib_delete(mirror->tables->rib, &nl->route, nl->route.key.family == IP_V6);
 		return;
 	}
-	drop_dead_hops(mirror, nl);
+	if (nl->route.object == 0) {
+		drop_dead_hops(mirror, nl);
+	}
+	if (nl->expires_ms != 0) {
+		if (mirror->end_count == ROUTE_ENDS) {
+			nl->route.action = NEXTHOP_KERNEL;
+		}
+		note_end(mirror, nl);
+	}
 	error = rib_set(mirror->tables->rib, &nl->route, how_to_join(nl, message->nlmsg_flags));
 	if (error == -ENOSPC || error == -ENOMEM) {
 		mirror_full(mirror, "route");

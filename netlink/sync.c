@@ -16,6 +16,7 @@
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/netconf.h>
+#include <linux/nexthop.h>
 #include <linux/rtnetlink.h>
 
 /* Changes that call for a scan come in groups; wait for the group. */
@@ -89,6 +90,8 @@ static void make_request(enum sync_kind kind, struct nlreq *request)
 		[SYNC_NEIGH] = {RTM_GETNEIGH, AF_UNSPEC, sizeof(struct ndmsg)},
 		[SYNC_FDB] = {RTM_GETNEIGH, AF_BRIDGE, sizeof(struct ndmsg)},
 		[SYNC_MDB] = {RTM_GETMDB, AF_BRIDGE, sizeof(struct br_port_msg)},
+		[SYNC_NEXTHOP] = {RTM_GETNEXTHOP, AF_UNSPEC, sizeof(struct nhmsg)},
+		[SYNC_BUCKET] = {RTM_GETNEXTHOPBUCKET, AF_UNSPEC, sizeof(struct nhmsg)},
 		[SYNC_ROUTE4] = {RTM_GETROUTE, AF_INET, sizeof(struct rtmsg)},
 		[SYNC_ROUTE6] = {RTM_GETROUTE, AF_INET6, sizeof(struct rtmsg)},
 	};
@@ -161,6 +164,12 @@ bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known)
 			return true;
 		}
 		reach_sweep(mirror);
+		break;
+	case SYNC_NEXTHOP:
+		nexthops_sweep(mirror);
+		break;
+	case SYNC_BUCKET:
+		nexthops_buckets_end(mirror);
 		break;
 	case SYNC_ROUTE4:
 	case SYNC_ROUTE6:

@@ -145,6 +145,7 @@ static void fresh_close(struct verify *verify)
 	groups_close(verify->fresh);
 	links_free(verify->fresh);
 	rules_free(verify->fresh);
+	nexthops_free(verify->fresh);
 	free(verify->fresh);
 	verify->fresh = NULL;
 	verify->reaped = false;

@@ -111,7 +111,7 @@ static void set_bounds(struct nexthop *set)
 
 static struct made *made_new(struct pool *pool, const struct nexthop_spec *spec, bool object)
 {
-	unsigned count = spec->action == NEXTHOP_FORWARD ? spec->count : 0;
+	unsigned count = spec->count;
 	unsigned buckets = count ? spec->bucket_count : 0;
 	struct made *made = calloc(1, made_size(count, buckets));
 
@@ -154,7 +154,8 @@ static struct made *made_alive(struct pool *pool, const struct item *item)
 		.action = full->action, .hops = alive, .mtu = full->mtu, .family = item->family};
 
 	for (unsigned i = 0; i < full->count; i++) {
-		if (item->id || !is_dead(pool, item->family, full->hop[i].ifindex)) {
+		if (item->id || full->action != NEXTHOP_FORWARD ||
+		    !is_dead(pool, item->family, full->hop[i].ifindex)) {
 			alive[spec.count++] = full->hop[i];
 		}
 	}
@@ -444,7 +445,9 @@ void nexthops_destroy(struct nexthops *nexthops)
 /* The spec with what does not matter taken out. */
 static int spec_check(struct nexthop_spec *spec)
 {
-	if (spec->action != NEXTHOP_FORWARD) {
+	if (spec->action == NEXTHOP_LOCAL && spec->count == 1) {
+		spec->mtu = 0;
+	} else if (spec->action != NEXTHOP_FORWARD) {
 		*spec = (struct nexthop_spec){.action = spec->action};
 	} else if (!spec->count) {
 		return -EINVAL;
@@ -582,6 +585,30 @@ static bool device_note(struct pool *pool, enum ip_family family, uint32_t ifind
 	return true;
 }
 
+static bool item_uses(const struct item *item, uint32_t ifindex)
+{
+	for (unsigned i = 0; i < item->full->set.count; i++) {
+		if (item->full->set.hop[i].ifindex == ifindex) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool nexthops_use(const struct nexthops *nexthops, uint32_t ifindex)
+{
+	const struct pool *pool = pool_of(nexthops);
+
+	for (uint32_t index = 1; index < pool->fresh; index++) {
+		const struct item *item = item_at(pool, index);
+
+		if (item && item->refs && item_uses(item, ifindex)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 bool nexthops_device(struct nexthops *nexthops, enum ip_family family, uint32_t ifindex, bool dead)
 {
 	struct pool *pool = pool_of(nexthops);
@@ -595,15 +622,11 @@ bool nexthops_device(struct nexthops *nexthops, enum ip_family family, uint32_t 
 	}
 	for (uint32_t index = 1; index < pool->fresh; index++) {
 		struct item *item = item_at(pool, index);
-		bool uses = false;
 
-		if (!item || item->id || !item->refs || item->family != family) {
-			continue;
+		if (item && !item->id && item->refs && item->family == family &&
+		    item_uses(item, ifindex)) {
+			done &= item_show(pool, item, item->full);
 		}
-		for (unsigned i = 0; i < item->full->set.count; i++) {
-			uses |= item->full->set.hop[i].ifindex == ifindex;
-		}
-		done &= !uses || item_show(pool, item, item->full);
 	}
 	return done;
 }

@@ -40,7 +40,7 @@ struct hop {
 
 struct nexthop {
 	uint8_t action; /* enum nexthop_action */
-	uint8_t count;  /* hops; 0 unless FORWARD */
+	uint8_t count;  /* hops; 0 unless FORWARD, or LOCAL: 1, the interface whose address it is */
 	/* A group of next-hop objects: hops whose neighbour has failed are passed over
 	 * (nexthop_is_good_nh()). */
 	bool object;
@@ -54,7 +54,7 @@ struct nexthop {
 
 /* What a set is made of.  Hops must be zero-padded values (compared by memcmp). */
 struct nexthop_spec {
-	uint8_t action; /* hops are looked at for FORWARD only, which needs one at least (-EINVAL) */
+	uint8_t action; /* FORWARD needs a hop at least (-EINVAL), LOCAL keeps one, others none */
 	uint8_t family; /* enum ip_family of the routes: a device may be dead for one of them */
 	uint8_t count;
 	uint32_t mtu;
@@ -83,6 +83,8 @@ uint32_t nexthops_object_delete(struct nexthops *nexthops, uint32_t id);
 /* Hops of the family's sets (not of objects) by this device are dead, or alive again.  False: out of
  * memory, sets that lead there are NEXTHOP_KERNEL or still as they were. */
 bool nexthops_device(struct nexthops *nexthops, enum ip_family family, uint32_t ifindex, bool dead);
+/* Does any set lead by the device? */
+bool nexthops_use(const struct nexthops *nexthops, uint32_t ifindex);
 /* Take another reference to a set one is held of already. */
 void nexthops_ref(struct nexthops *nexthops, uint32_t index);
 void nexthops_put(struct nexthops *nexthops, uint32_t index);

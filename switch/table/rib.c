@@ -302,7 +302,7 @@ static uint32_t forwarding(const struct rib *rib, const struct prefix *prefix,
 	for (; (at = of_key(rib, prefix, key, at)); at = rib->route[at].next) {
 		const struct nexthop *set = nexthops_full(rib->nexthops, rib->route[at].nexthop);
 
-		if (set->count && !set->object) {
+		if (set->action == NEXTHOP_FORWARD && !set->object) {
 			return at;
 		}
 	}
@@ -344,7 +344,8 @@ static uint32_t of_hops(const struct rib *rib, const struct prefix *prefix,
 	for (; (at = of_key(rib, prefix, &route->key, at)); at = rib->route[at].next) {
 		const struct nexthop *set = nexthops_full(rib->nexthops, rib->route[at].nexthop);
 
-		for (unsigned i = 0; !set->object && i < route->count; i++) {
+		for (unsigned i = 0;
+		     set->action == NEXTHOP_FORWARD && !set->object && i < route->count; i++) {
 			if (hop_index(set->hop, set->count, &route->hop[i]) >= 0) {
 				return at;
 			}

@@ -104,6 +104,13 @@ static uint32_t route_value(const struct rib *rib, const struct route *route)
 	return route->nexthop;
 }
 
+/* The machine's own addresses are alike, whichever interface has them. */
+static bool same_place(const struct rib *rib, uint32_t a, uint32_t b)
+{
+	return a == b || (nexthops_full(rib->nexthops, a)->action == NEXTHOP_LOCAL &&
+			  nexthops_full(rib->nexthops, b)->action == NEXTHOP_LOCAL);
+}
+
 uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix)
 {
 	uint32_t at = *rib_chain(rib, prefix), best = 0, value = 0;
@@ -118,7 +125,7 @@ uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix)
 			best = at;
 			value = route_value(rib, route);
 		} else if (route->metric == rib->route[best].metric &&
-			   route_value(rib, route) != value) {
+			   !same_place(rib, route_value(rib, route), value)) {
 			value = rib->kernel;
 		}
 	}

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <linux/rtnetlink.h>
+
 #include "table/rib_private.h"
 
 unsigned rib_table_find(const struct rib *rib, uint32_t id)
@@ -127,6 +129,9 @@ bool rib_device_flush(struct rib *rib, uint32_t ifindex,
 {
 	bool others = false;
 
+	if (!nexthops_use(rib->nexthops, ifindex)) {
+		return false; /* without a walk over all routes */
+	}
 	for (uint32_t at = 1; at < rib->next; at++) {
 		const struct route *route = &rib->route[at];
 		const struct nexthop *set;
@@ -136,7 +141,9 @@ bool rib_device_flush(struct rib *rib, uint32_t ifindex,
 			continue;
 		}
 		set = nexthops_full(rib->nexthops, route->nexthop);
-		for (unsigned i = 0; !set->object && i < set->count; i++) {
+		/* An address stays when its interface goes down (fib_nh_scope RT_SCOPE_NOWHERE). */
+		for (unsigned i = 0; !set->object && route->type != RTN_LOCAL && i < set->count;
+		     i++) {
 			by += set->hop[i].ifindex == ifindex;
 			down += set->hop[i].ifindex == ifindex || is_down(set->hop[i].ifindex, arg);
 		}

@@ -270,7 +270,7 @@ def policy_rule():
         crosses(5, 6, way="kernel")
 
     hooked("ip rule add iif p5 ipproto udp dport 9 table 100", "ip rule del iif p5 table 100",
-           ("p5",), "ipproto", passes)
+           ("p5",), "dport", passes)
     crosses(5, 6)
 
 

@@ -266,22 +266,31 @@ static void route_that_is_not_plain_is_the_kernels(void **state)
 {
 	struct rta_cacheinfo expires = {.rta_expires = 100}, never = {0};
 	uint32_t word = 1;
+	uint16_t nest_lock[4] = {8, RTAX_LOCK, 1u << RTAX_MTU, 0};
 	uint16_t nest_mtu[4] = {8, RTAX_MTU, 1400, 0}, nest_hops[4] = {8, RTAX_HOPLIMIT, 3, 0};
 
 	assert_int_equal(route_action_with(RTN_UNICAST, 0, 0, 0, NULL), NEXTHOP_FORWARD);
 	assert_int_equal(route_action_with(RTN_BLACKHOLE, 0, 0, 0, NULL), NEXTHOP_KERNEL);
 	assert_int_equal(route_action_with(RTN_UNREACHABLE, 0, 0, 0, NULL), NEXTHOP_KERNEL);
-	assert_int_equal(route_action_with(RTN_THROW, 0, 0, 0, NULL), NEXTHOP_KERNEL);
+	assert_int_equal(route_action_with(RTN_THROW, 0, 0, 0, NULL), NEXTHOP_THROW);
 	assert_int_equal(route_action_with(RTN_LOCAL, 0, 0, 0, NULL), NEXTHOP_LOCAL);
 	assert_int_equal(route_action_with(RTN_BROADCAST, 0, 0, 0, NULL), NEXTHOP_LOCAL);
 	assert_int_equal(route_action_with(RTN_UNICAST, 8, 0, 0, NULL), NEXTHOP_KERNEL);
 	assert_int_equal(route_action_with(RTN_UNICAST, 0, RTA_ENCAP_TYPE, 2, &word),
 			 NEXTHOP_KERNEL);
 	assert_int_equal(route_action_with(RTN_UNICAST, 0, 77, 4, &word), NEXTHOP_KERNEL);
-	assert_int_equal(route_action_with(RTN_UNICAST, 0, RTA_METRICS, 8, nest_mtu),
+	assert_int_equal(route_action_with(RTN_UNICAST, 0, RTA_METRICS, 8, nest_lock),
 			 NEXTHOP_KERNEL);
+	assert_int_equal(route_action_with(RTN_UNICAST, 0, RTA_METRICS, 8, nest_mtu),
+			 NEXTHOP_FORWARD);
+	assert_int_equal(out.route.route.mtu, 1400);
 	assert_int_equal(route_action_with(RTN_UNICAST, 0, RTA_METRICS, 8, nest_hops),
 			 NEXTHOP_FORWARD);
+	assert_int_equal(
+		route_action_with(RTN_UNICAST, 0, RTA_CACHEINFO, sizeof(expires), &expires),
+		NEXTHOP_FORWARD);
+	assert_int_equal(out.route.expires_ms, 1000);
+	expires.rta_expires = -1; /* over, and not collected yet */
 	assert_int_equal(
 		route_action_with(RTN_UNICAST, 0, RTA_CACHEINFO, sizeof(expires), &expires),
 		NEXTHOP_KERNEL);
