@@ -221,8 +221,9 @@ $(B)/tests/bench/floor: tests/bench/floor.c $(B)/libshunt.a
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
 
 # QUICK=1: fewer and shorter rounds
-bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe $(B)/tests/bench/floor
+bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe $(B)/tests/bench/floor $(B)/tests/routes
 	@B=$(B) tests/bench/run
+	@B=$(B) QUICK=$(QUICK) tests/bench/scale
 
 lint:
 	@tests/lint.sh

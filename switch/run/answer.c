@@ -173,11 +173,13 @@ static int answer_mirror(FILE *out, const char *args, char error[128], void *arg
 	fprintf(out,
 		"{\"state\":\"%s\",\"resyncs\":%llu,\"routes4\":%zu,\"routes6\":%zu,"
 		"\"nexthops\":%zu,\"neighbours\":%zu,\"fdb\":%zu,\"lag_ms\":%llu,"
-		"\"messages\":%llu,\"malformed\":%llu,\"overruns\":%llu}\n",
+		"\"messages\":%llu,\"malformed\":%llu,\"overruns\":%llu,"
+		"\"lookup_bytes\":%zu}\n",
 		states[stats.state], (unsigned long long)stats.resyncs, stats.routes4,
 		stats.routes6, stats.nexthops, stats.neighbours, stats.fdb,
 		(unsigned long long)stats.lag_ms, (unsigned long long)stats.messages,
-		(unsigned long long)stats.malformed, (unsigned long long)stats.overruns);
+		(unsigned long long)stats.malformed, (unsigned long long)stats.overruns,
+		rib_lookup_memory(from->tables->rib));
 	return 0;
 }
 

@@ -99,6 +99,8 @@ bool rib_has(const struct rib *rib, const struct rib_route *route);
  * prefix length. */
 bool rib_agrees(const struct rib *rib, const struct rib_key *key);
 size_t rib_memory(const struct rib *rib);
+/* The part of it that look-ups go through: fibs and hops. */
+size_t rib_lookup_memory(const struct rib *rib);
 /* Routes in doubt: not 0 is a reason to resync the family when there is time. */
 size_t rib_doubts(const struct rib *rib, enum ip_family family);
 /* There are routes over the limit (of any family), or the family is closed. */

@@ -163,20 +163,23 @@ size_t rib_prefsrcs(const struct rib *rib, enum ip_family family)
 
 /* Reading. ---------------------------------------------------------------------------------- */
 
-size_t rib_memory(const struct rib *rib)
+size_t rib_lookup_memory(const struct rib *rib)
 {
-	size_t size = sizeof(*rib) + rib->room * sizeof(*rib->route) +
-		      ((size_t)rib->mask + 1) * sizeof(*rib->head) + nexthops_memory(rib->nexthops);
+	size_t size = nexthops_memory(rib->nexthops);
 
-	for (unsigned i = 0; i < rib->table_count; i++) {
-		size += sizeof(*rib->table[i]);
-		for (unsigned family = IP_V4; family < IP_FAMILIES; family++) {
-			const struct fib *fib = rib->table[i]->fib[family];
+	for (unsigned i = 0; i < rib->table_count * IP_FAMILIES; i++) {
+		const struct fib *fib = rib->table[i / IP_FAMILIES]->fib[i % IP_FAMILIES];
 
-			size += fib ? fib_memory(fib) : 0;
-		}
+		size += fib ? fib_memory(fib) : 0;
 	}
 	return size;
+}
+
+size_t rib_memory(const struct rib *rib)
+{
+	return sizeof(*rib) + rib->room * sizeof(*rib->route) +
+	       ((size_t)rib->mask + 1) * sizeof(*rib->head) +
+	       rib->table_count * sizeof(*rib->table[0]) + rib_lookup_memory(rib);
 }
 
 size_t rib_doubts(const struct rib *rib, enum ip_family family)
