@@ -34,6 +34,7 @@ struct nl_bridge_port {
 struct nl_bridge {
 	bool present;
 	bool vlan_filtering;
+	bool stp;           /* it, or a daemon for it, speaks STP */
 	uint16_t proto_be;  /* of its VLAN tags */
 	uint32_t ageing_s;  /* rounded up; 0: it does not learn */
 	uint32_t refresh_s; /* an entry that is not refreshed may be gone after this; 0 never */

@@ -392,7 +392,6 @@ void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
 {
 	const struct nlattr *attr;
 	uint32_t delay_s = 0;
-	bool stp = false;
 
 	*out = (struct nl_bridge){.present = true, .proto_be = htons(ETH_P_8021Q)};
 	mnl_attr_for_each_nested(attr, nest)
@@ -402,7 +401,7 @@ void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
 		if (type == IFLA_BR_FORWARD_DELAY) {
 			delay_s = ceil_seconds(attr_u32(attr));
 		} else if (type == IFLA_BR_STP_STATE) {
-			stp = attr_u32(attr) != 0;
+			out->stp = attr_u32(attr) != 0;
 		} else if (!is_strange(
 				   setting_of(bridge_settings, COUNT_OF(bridge_settings), type))) {
 			obey_bridge(attr, out);
@@ -411,7 +410,7 @@ void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
 		}
 	}
 	/* hold_time(): while the topology changes. */
-	out->refresh_s = stp && delay_s != 0 && delay_s < out->ageing_s ? delay_s : out->ageing_s;
+	out->refresh_s = out->stp && delay_s != 0 && delay_s < out->ageing_s ? delay_s : out->ageing_s;
 }
 
 /* The VLAN database. ------------------------------------------------------------------------ */

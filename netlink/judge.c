@@ -255,6 +255,7 @@ static void judge_bridged(const struct mirror *mirror, const struct link *link,
 
 	port->bridged = true;
 	port->bridge = bridge->ifindex;
+	port->stp = bridge->nl.bridge.stp;
 	port->router_mac = bridge->nl.mac;
 	port->l2 = !bridging_obstacle(mirror, link, bridge, port->reason);
 	port->fast = port->l2;

@@ -44,6 +44,7 @@ struct mirror_port {
 	uint16_t pvid;  /* VLAN of untagged frames on its bridge, 0 none */
 	uint16_t vlan_proto_be; /* of its bridge; 0: that does not filter VLANs, or there is none */
 	uint32_t bridge;        /* ifindex of its bridge, 0 none */
+	bool stp;               /* which speaks STP */
 };
 
 struct steer_group_key; /* bpf/shared.h */

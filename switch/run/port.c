@@ -300,7 +300,7 @@ static void consider(struct ports *ports, struct port *port)
 		break;
 	case STAGE_JOINING:
 	case STAGE_BOUND:
-		if (!is_same(port) || !port->status.up) {
+		if (!is_same(port) || !port->status.up || port_breaks_stp(port, port->mode)) {
 			release(ports, port, false);
 		} else {
 			port_object(ports, port);

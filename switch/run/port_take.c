@@ -75,6 +75,11 @@ static int open_steer(struct ports *ports, struct port *port, enum xsk_mode mode
 	return 0;
 }
 
+bool port_breaks_stp(const struct port *port, enum xsk_mode mode)
+{
+	return mode == XSK_GENERIC && port->status.stp;
+}
+
 /* One mode, all or nothing. */
 static int take_as(struct ports *ports, struct port *port, enum xsk_mode mode)
 {
@@ -88,7 +93,12 @@ static int take_as(struct ports *ports, struct port *port, enum xsk_mode mode)
 		.stage_frames = port->plan.stage,
 	};
 	bool kept = port->steer != NULL;
-	int err = kept ? 0 : open_steer(ports, port, mode);
+	int err;
+
+	if (port_breaks_stp(port, mode)) {
+		return -EPROTONOSUPPORT;
+	}
+	err = kept ? 0 : open_steer(ports, port, mode);
 
 	if (err) {
 		return err;
@@ -186,6 +196,9 @@ void port_explain(struct port *port, int err)
 	} else if (err == -EOPNOTSUPP && port->conf->mode != CONFIG_AUTO) {
 		snprintf(text, sizeof(text), "%s mode cannot be had here: try mode = \"auto\"",
 			 port_mode_names[(int)port->conf->mode]);
+	} else if (err == -EPROTONOSUPPORT) {
+		snprintf(text, sizeof(text),
+			 "its bridge speaks STP: the kernel loses BPDUs behind generic XDP");
 	} else if (err == -ENETDOWN) {
 		snprintf(text, sizeof(text), "link down");
 	} else if (err == -ENOSPC) {
