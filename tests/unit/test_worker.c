@@ -381,6 +381,92 @@ static void frames_staged_before_a_stop_are_not_sent_after_it(void **state)
 	assert_null(sent(1, &len));
 }
 
+static void doze(long ms)
+{
+	const struct timespec pause = {.tv_nsec = ms * 1000000};
+
+	nanosleep(&pause, NULL);
+}
+
+static void a_port_is_let_go_once_what_is_under_way_has_arrived(void **state)
+{
+	struct worker_event event;
+	uint32_t len;
+
+	worker_burst(worker);
+	assert_int_equal(worker_drain(worker, 0, false), 0);
+	worker_burst(worker);
+	assert_false(worker_event(worker, &event)); /* the driver may be in the midst of its poll */
+	inject(0, world_station(1), world_station(0));
+	worker_burst(worker);
+	assert_non_null(sent(1, &len));
+	doze(30);
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.kind, WORKER_DRAINED);
+	assert_int_equal(event.slot, 0);
+	inject(1, world_station(0), world_station(1)); /* to it: it is gone */
+	worker_burst(worker);
+	assert_int_equal(count(0)->drops[DROP_TX_GONE], 1);
+}
+
+static void a_port_waits_for_what_it_is_still_sending(void **state)
+{
+	struct worker_event event;
+	uint32_t len;
+
+	inject(0, world_station(1), world_station(0));
+	worker_burst(worker);
+	assert_int_equal(worker_drain(worker, 1, false), 0);
+	worker_burst(worker);
+	doze(30);
+	worker_burst(worker);
+	assert_false(worker_event(worker, &event));
+	assert_non_null(sent(1, &len));
+	worker_burst(worker);
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.kind, WORKER_DRAINED);
+}
+
+static void a_port_that_is_gone_is_let_go_at_once(void **state)
+{
+	struct frame_census census;
+	struct worker_event event;
+
+	inject(0, world_station(1), world_station(0));
+	worker_burst(worker);
+	assert_int_equal(worker_drain(worker, 1, true), 0);
+	worker_burst(worker);
+	assert_true(worker_event(worker, &event));
+	assert_int_equal(event.kind, WORKER_DRAINED);
+	assert_int_equal(event.slot, 1);
+	assert_int_equal(umem_census_read(umem, &census), 0);
+	assert_int_equal(census.role[FRAME_LIMBO], RING + 1); /* its fill ring, and the one sent */
+}
+
+static void what_is_said_once_has_room_among_any_number_of_stations(void **state)
+{
+	struct worker_event event;
+	unsigned learnt = 0;
+	bool drained = false;
+
+	for (unsigned i = 0; i < 5000; i++) {
+		struct mac station = {{2, 9, 0, (uint8_t)(i >> 8), (uint8_t)i, 1}};
+
+		inject(0, world_station(0), station); /* dropped: it is on the same port */
+		worker_burst(worker);
+	}
+	assert_int_equal(worker_drain(worker, 1, true), 0);
+	worker_burst(worker);
+	while (worker_event(worker, &event)) {
+		learnt += event.kind == WORKER_LEARN;
+		drained |= event.kind == WORKER_DRAINED;
+	}
+	assert_true(drained);
+	assert_true(learnt > 3000);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -400,6 +486,10 @@ int main(void)
 		T(frames_that_waited_out_a_hang_are_thrown_away),
 		T(frames_that_waited_out_a_stop_are_thrown_away_though_no_beat_tells),
 		T(frames_staged_before_a_stop_are_not_sent_after_it),
+		T(a_port_is_let_go_once_what_is_under_way_has_arrived),
+		T(a_port_waits_for_what_it_is_still_sending),
+		T(a_port_that_is_gone_is_let_go_at_once),
+		T(what_is_said_once_has_room_among_any_number_of_stations),
 	};
 	int failed;
 
