@@ -526,7 +526,7 @@ static int release(const struct config *config, const char *rundir)
 		uint32_t ifindex = if_nametoindex(name);
 		int err = ifindex ? steer_release(ifindex) : -ENODEV;
 
-		if (err && err != -ENOENT) {
+		if (err && err != -ENOENT && !(err == -ENODEV && config->port[i].optional)) {
 			log_line("%s: %s", name, strerror(-err));
 			failed = 1;
 		}

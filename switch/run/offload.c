@@ -206,6 +206,22 @@ void offload_close(struct offload *offload)
 	free(offload);
 }
 
+/* Entries of an interface that had this name and is gone: another one has it now.  So there never are
+ * more than names and features. */
+static void forget_former(struct offload *offload, const char *ifname, uint32_t ifindex)
+{
+	char name[IF_NAMESIZE];
+
+	for (unsigned i = offload->count; i-- > 0;) {
+		const struct offload_entry *entry = &offload->entry[i];
+
+		if (entry->ifindex != ifindex && !strcmp(entry->ifname, ifname) &&
+		    !if_indextoname(entry->ifindex, name)) {
+			drop(offload, i);
+		}
+	}
+}
+
 static bool recorded(const struct offload *offload, uint32_t ifindex, enum ethtool_feature feature)
 {
 	for (unsigned i = 0; i < offload->count; i++) {
@@ -219,14 +235,16 @@ static bool recorded(const struct offload *offload, uint32_t ifindex, enum ethto
 int offload_switch_off(struct offload *offload, const char *ifname, uint32_t ifindex,
 		       const struct mac *mac, enum ethtool_feature feature)
 {
-	struct offload_entry *entry = &offload->entry[offload->count];
 	bool anew = !recorded(offload, ifindex, feature);
+	struct offload_entry *entry;
 	int err;
 
 	if (anew) {
+		forget_former(offload, ifname, ifindex);
 		if (offload->count == OFFLOAD_MAX) {
 			return -ENOSPC;
 		}
+		entry = &offload->entry[offload->count];
 		*entry = (struct offload_entry){
 			.ifindex = ifindex, .mac = *mac, .feature = feature};
 		snprintf(entry->ifname, sizeof(entry->ifname), "%s", ifname);

@@ -7,7 +7,8 @@
  *          whatever ends the daemon, the next one knows what to restore.
  * Callers: run/port, shuntd; offload_list() by anyone (shunt doctor), without a daemon.
  * Thread:  control.
- * Owner:   the record; an entry goes with its interface, or when the feature was restored.
+ * Owner:   the record; an entry goes when the feature was restored, or when its interface is gone and
+ *          another has its name (one that was moved to another namespace may be moved back).
  * Full:    at OFFLOAD_MAX entries nothing more is switched off (-ENOSPC).
  * Refuses: what cannot be written down (-errno): it is not switched off then.  Lines of the file that
  *          it does not understand are dropped.

@@ -15,6 +15,9 @@
 #include "run/worker.h"
 
 #define RETRY_NS 2000000000ull
+/* After an interface came up its carrier, its bridge port's state and its routes are announced one by
+ * one.  The kernel forwards already; taking, which nothing else is followed meanwhile, can wait. */
+#define CALM_NS 100000000ull
 #define CLOSE_MS 1000     /* for the worker to let go of all ports at the end */
 #define SETTLE_MS 1000    /* for the worker to have them all at the start */
 #define TICKS_PER_LOOK 10 /* one port a second is asked whether ethtool changed it without a word */
@@ -275,6 +278,9 @@ static void drained(struct ports *ports, struct port *port)
 	}
 	if (!is_same(port)) {
 		punt_connect(ports->conf.punt, port->slot, 0, NULL);
+	}
+	/* One that was moved away may be moved back, and is then as it left. */
+	if (!is_same(port) && is_here(port->ifindex)) {
 		offload_restore(ports->conf.offload, port->ifindex);
 	}
 }
@@ -426,8 +432,8 @@ void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *
 	bool other_mode = port->stage == STAGE_BOUND && is_fallback(port) &&
 			  port->status.mtu != status->mtu;
 
-	if (status->present && (!port->status.present || !port->status.up) && status->up) {
-		port->retry_at_ns = 0;
+	if (status->up && (!port->status.up || port->status.ifindex != status->ifindex)) {
+		port->retry_at_ns = coarse_ns() + CALM_NS;
 	}
 	port->status = *status;
 	if (other_mode && is_same(port)) {
@@ -441,6 +447,7 @@ int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *st
 	struct port *port = &ports->port[slot];
 
 	ports_update(ports, slot, status);
+	port->retry_at_ns = 0;
 	if (may_take(port)) {
 		take(ports, port);
 		publish(ports, port);

@@ -77,7 +77,7 @@ static void an_ordinary_end_restores_and_leaves_no_record(void **state)
 	assert_int_equal(access(DIR "/restore", F_OK), -1);
 }
 
-static void what_was_off_before_is_not_switched_on(void **state)
+static void switched_off_twice_is_recorded_once(void **state)
 {
 	struct offload *offload = opened(ports, 1);
 
@@ -157,6 +157,26 @@ static void an_interface_that_went_is_forgotten(void **state)
 	offload_close(offload);
 }
 
+static void interfaces_that_come_and_go_by_one_name_leave_one_entry(void **state)
+{
+	struct offload *offload = opened(ports, 1);
+	struct offload_entry entry;
+
+	(void)state;
+	for (unsigned i = 0; i < OFFLOAD_MAX + 2; i += OFFLOAD_MAX / 4) {
+		switch_off(offload);
+		lab_run("ip link del a0");
+		lab_run("ip link add a0 type veth peer name b0");
+		a0 = lab_ifindex("a0");
+		mac = lab_mac("a0");
+	}
+	switch_off(offload);
+	assert_int_equal(listed(&entry), 1);
+	assert_int_equal(entry.ifindex, a0);
+	offload_close(offload);
+	assert_int_equal(ethtool_feature_get(a0, ETHTOOL_RX_VLAN), 1);
+}
+
 static void what_cannot_be_written_down_is_not_switched(void **state)
 {
 	struct offload *offload = opened(ports, 1);
@@ -211,12 +231,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(an_ordinary_end_restores_and_leaves_no_record),
-		T(what_was_off_before_is_not_switched_on),
+		T(switched_off_twice_is_recorded_once),
 		T(the_next_daemon_takes_over_and_restores_at_its_end),
 		T(the_next_daemon_restores_at_once_what_is_no_port_of_its),
 		T(an_interface_is_known_by_another_name),
 		T(another_interface_with_its_number_is_left_alone),
 		T(an_interface_that_went_is_forgotten),
+		T(interfaces_that_come_and_go_by_one_name_leave_one_entry),
 		T(what_cannot_be_written_down_is_not_switched),
 		T(lines_that_are_none_of_ours_are_dropped),
 		T(a_living_daemon_is_noticed),

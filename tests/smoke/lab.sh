@@ -81,7 +81,7 @@ t() {
 	) >"$LAB/out" 2>&1
 	rc=$?
 	if [ $rc = 0 ]; then
-		echo "  ok    $name"; [ -z "${SHOW:-}" ] || cat "$LAB/out"
+		echo "  ok    $name"
 	else
 		echo "  FAIL  $name"
 		sed 's/^/        /' "$LAB/out"

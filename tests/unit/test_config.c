@@ -89,7 +89,7 @@ static void everything_can_be_said(void **state)
 	struct config *config = accepted("for i = 1, 3 do port(\"eth\" .. i) end\n"
 					 "port { \"wan-0.7\", mode = \"zerocopy\", queues = 4 }\n"
 					 "port { \"b\", mode = \"copy\", queues = \"all\" }\n"
-					 "port { \"c\", mode = \"generic\" }\n"
+					 "port { \"c\", mode = \"generic\", optional = true }\n"
 					 "workers { 0 }\n"
 					 "on_failure \"drop\"\n"
 					 "netfilter \"bypass\"\n"
@@ -103,6 +103,8 @@ static void everything_can_be_said(void **state)
 	assert_int_equal(config->port[4].mode, CONFIG_COPY);
 	assert_int_equal(config->port[4].queues, 0);
 	assert_int_equal(config->port[5].mode, CONFIG_GENERIC);
+	assert_true(config->port[5].optional);
+	assert_false(config->port[4].optional);
 	assert_int_equal(config->worker_cpu, 0);
 	assert_true(config->drop);
 	assert_true(config->netfilter_bypass);
@@ -166,6 +168,12 @@ static void a_wrong_type_says_what_was_expected(void **state)
 		"2: limits is already given at line 1: expected it once");
 	refused("netfilter \"off\"",
 		"1: netfilter: expected \"kernel\" or \"bypass\", got \"off\"");
+}
+
+static void optional_must_be_true_or_false(void **state)
+{
+	refused("port { \"a\", optional = \"yes\" }",
+		"1: port \"a\": optional: expected true or false, got \"yes\"");
 }
 
 static void queues_must_be_a_number_that_can_be_bound(void **state)
@@ -455,6 +463,7 @@ int main(void)
 		cmocka_unit_test(the_plain_words_are_accepted),
 		cmocka_unit_test(an_unknown_verb_is_named_with_a_suggestion),
 		cmocka_unit_test(a_wrong_type_says_what_was_expected),
+		cmocka_unit_test(optional_must_be_true_or_false),
 		cmocka_unit_test(queues_must_be_a_number_that_can_be_bound),
 		cmocka_unit_test(an_unknown_option_is_named_with_a_suggestion),
 		cmocka_unit_test(a_name_no_interface_can_have_is_refused),
