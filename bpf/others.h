@@ -2,7 +2,8 @@
 /*
  * others: BPF programs that somebody else has put in the way of a frame.
  *
- * What:    tcx programs of an interface; links of programs to netfilter and, as XDP, to an interface.
+ * What:    tcx programs of an interface; links of programs to netfilter and, as XDP, to an
+ *          interface.
  * Callers: netlink/guard, in every poll: none of this is notified.
  * Thread:  control.
  * Owner:   the caller's struct remembers what was seen; nothing is held open.

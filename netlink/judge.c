@@ -9,7 +9,6 @@
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <linux/if.h>
@@ -429,58 +428,59 @@ static void describe_port(const struct mirror *mirror, struct mirror_port *port)
 	}
 }
 
-static bool mark(const struct mirror *mirror, bool *marks, uint32_t ifindex)
+static bool mark(struct mirror *mirror, uint32_t ifindex)
 {
-	const struct link *link = ifindex != 0 ? link_find(mirror, ifindex) : NULL;
-	bool news = link != NULL && !marks[link - mirror->link];
+	struct link *link = ifindex != 0 ? link_find(mirror, ifindex) : NULL;
+	bool news = link != NULL && link->nl.ifindex != 0 && !link->ours;
 
 	if (news) {
-		marks[link - mirror->link] = true;
+		link->ours = true;
 	}
 	return news;
 }
 
 /* Mark what frames of our ports come by: the ports, their masters, and what is stacked above one of
  * those (VLAN devices, macvlans). */
-static void mark_devices(const struct mirror *mirror, const struct link *const *links, bool *marks)
+static void mark_ours(struct mirror *mirror, const struct link *const *links)
 {
 	bool again = true;
 
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		mirror->link[i].ours = false;
+	}
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
-		mark(mirror, marks, links[slot] != NULL ? links[slot]->ifindex : 0);
+		mark(mirror, links[slot] != NULL ? links[slot]->ifindex : 0);
 	}
 	while (again) {
 		again = false;
 		for (size_t i = 0; i < mirror->link_count; i++) {
 			const struct link *link = &mirror->link[i];
-			const struct link *lower = link_find(mirror, link->nl.lower);
+			const struct link *lower;
 
-			if (marks[i]) {
-				again |= mark(mirror, marks, link->nl.master);
-			} else if (lower != NULL && marks[lower - mirror->link]) {
-				again |= mark(mirror, marks, link->ifindex);
+			if (link->ours) {
+				again |= mark(mirror, link->nl.master);
+				continue;
+			}
+			lower = link->nl.lower != 0 ? link_find(mirror, link->nl.lower) : NULL;
+			if (lower != NULL && lower->ours) {
+				again |= mark(mirror, link->ifindex);
 			}
 		}
 	}
 }
 
-/* Name to the guard what frames come by, so that it has looked at it when we ask.  False: no
- * memory. */
-static bool watch_devices(struct mirror *mirror, const struct link *const *links)
+/* Name to the guard what frames come by, so that it has looked at it when we ask. */
+static void watch_devices(struct mirror *mirror, const struct link *const *links)
 {
-	bool *marks = calloc(mirror->link_count + 1, sizeof(*marks));
 	struct guard_device devices[GUARD_DEVICES];
 	unsigned count = 0;
 
-	if (marks == NULL) {
-		return false;
-	}
 	memset(devices, 0, sizeof(devices));
-	mark_devices(mirror, links, marks);
+	mark_ours(mirror, links);
 	for (size_t i = 0; i < mirror->link_count; i++) {
 		const struct link *link = &mirror->link[i];
 
-		if (!marks[i] || link->nl.ifindex == 0) {
+		if (!link->ours) {
 			continue;
 		}
 		if (count < GUARD_DEVICES) {
@@ -490,9 +490,7 @@ static bool watch_devices(struct mirror *mirror, const struct link *const *links
 		}
 		count++;
 	}
-	free(marks);
 	guard_watch(mirror->guard, devices, count);
-	return true;
 }
 
 void judge_publish(struct mirror *mirror)
@@ -515,9 +513,7 @@ void judge_publish(struct mirror *mirror)
 			mirror->refresh.ageing_s = ageing;
 		}
 	}
-	if (!watch_devices(mirror, links)) {
-		return; /* still dirty: again with the next batch */
-	}
+	watch_devices(mirror, links);
 	note_takers(mirror);
 	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
 		judge_port(mirror, &mirror->slot[slot], links[slot]);

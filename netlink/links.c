@@ -333,15 +333,9 @@ static void poll_link(struct mirror *mirror, struct link *link)
 
 void links_poll(struct mirror *mirror)
 {
-	for (unsigned slot = 0; slot < mirror->slot_count; slot++) {
-		struct link *link = link_find(mirror, mirror->slot[slot].ifindex);
-
-		if (link != NULL) {
-			poll_link(mirror, link);
-			link = link_find(mirror, link->nl.master);
-		}
-		if (link != NULL) {
-			poll_link(mirror, link);
+	for (size_t i = 0; i < mirror->link_count; i++) {
+		if (mirror->link[i].ours) {
+			poll_link(mirror, &mirror->link[i]);
 		}
 	}
 }

@@ -76,6 +76,7 @@ struct link {
 		bool effective; /* there is one, and hosts have answered it */
 		uint64_t since_ms, until_ms;
 	} querier[IP_FAMILIES]; /* bridge */
+	bool ours;   /* frames of our ports come by it: a port, its master, what is above */
 	bool far;    /* a member that only the kernel reaches; as stations were told by */
 	bool l2, l3; /* as judged: frames may be bridged as this member, routed in and out by it */
 	int forwarding4, rp_filter, ignore_linkdown;
