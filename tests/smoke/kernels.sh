@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What only the kernel does to a frame it goes on doing: tunnels, multicast routing, proxies, balancers.
-# guest: modes=native limit=300
+# guest: modes=native limit=400
 source "$(dirname "$0")/lab.sh"
 
 lab_up
