@@ -2,9 +2,10 @@
 """compare: what of a frame must be the same in both labs, and what the hosts answer.
 
 Taken out of the comparison, and nothing else: what the kernel draws at random (the identification of
-its own ICMP messages) or emits by a clock or a limit of its own (MLD reports, queries, redirects); and
-the L4 checksum of what an ICMP error quotes, when that was sent unfinished: shuntd finishes it before
-the kernel quotes it.
+its own ICMP messages) or emits by a clock or a limit of its own (MLD reports, queries, redirects);
+from which of its addresses it asks for a neighbour (arp_solicit() and ndisc_solicit() take that of the
+packet that was first, and order between hosts is nobody's promise); and the L4 checksum of what an ICMP
+error quotes, when that was sent unfinished: shuntd finishes it before the kernel quotes it.
 """
 import re
 import socket
@@ -72,6 +73,9 @@ def normal6(frame, at):
         return frame
     if frame[l4] in MLD or frame[l4] == 137:
         return None
+    if frame[l4] == 135 and not TOKEN.search(frame):
+        blank(out, at + 8, 16)
+        blank(out, l4 + 2)
     if frame[l4] in ERRORS6 and PARTIAL.search(frame):
         source, target = (socket.inet_ntop(socket.AF_INET6, frame[i:i + 16]) for i in (at + 8, at + 24))
         data = frame[l4:at + 40 + int.from_bytes(frame[at + 4:at + 6], "big")]
@@ -92,6 +96,8 @@ def normal(frame):
         return normal4(frame, at)
     if ethertype == 0x86DD and len(frame) >= at + 40:
         return normal6(frame, at)
+    if ethertype == 0x0806 and frame[at + 6:at + 8] == b"\0\1" and len(frame) == at + 28:
+        return frame[:at + 14] + bytes(4) + frame[at + 18:]
     if frame[:6] == b"\x01\x80\xc2\0\0\0" and not TOKEN.search(frame):
         return None  # BPDU of the bridge
     return frame

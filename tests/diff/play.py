@@ -8,14 +8,19 @@ A case is JSON: {"seed", "ports", "extra", "early", "acts"}.  An act is one of
 """
 import collections
 import copy
+import os
 import time
 
 import lab
 from compare import TOKEN, normal, said
 
 QUIET = 0.002    # nothing came for so long: what the kernel forwards by itself has come
-PATIENCE = 1.5   # as long as a busy machine may keep shuntd or an answer
 _count = 0
+
+
+def patience():
+    """As long as a machine this busy may keep shuntd or an answer, in seconds."""
+    return 1.0 + min(2.0, os.getloadavg()[0] / 6)
 
 
 class Difference(Exception):
@@ -72,7 +77,7 @@ class Player:
 
     def rest(self):
         """Until both labs have nothing to say, and said the same."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience()
         while True:
             while lab.pump([self.kernel], self.hear, QUIET):
                 pass
@@ -81,7 +86,7 @@ class Player:
             if not self.balance and not asking:
                 return
             if came or asking:
-                end = max(end, time.monotonic() + PATIENCE / 2)
+                end = max(end, time.monotonic() + patience() / 2)
             if time.monotonic() > end:
                 self.differ()
 
@@ -111,7 +116,7 @@ class Player:
 
     def learnt(self):
         """Both bridges have learnt the same; shuntd knows what its own has."""
-        end = time.monotonic() + PATIENCE
+        end = time.monotonic() + patience()
         while self.kernel.netlink.fdb() != self.ours.netlink.fdb():
             if time.monotonic() > end:
                 mine, theirs = (one.netlink.fdb() for one in (self.ours, self.kernel))
