@@ -16,7 +16,8 @@ from lab import HOSTS, host_mac, port_mac
 BRIDGE_MAC = "02:00:00:00:02:%02x"
 MACVLAN_MAC = "02:00:00:00:03:%02x"
 VLANS = (10, 20, 30)
-DEAD = 200  # x from which on an address does not answer
+FRUGAL = 10  # x from which on an address asks for no more unreachables than the kernel gives
+DEAD = 200   # x from which on an address does not answer
 
 
 class L3:

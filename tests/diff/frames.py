@@ -155,7 +155,7 @@ class Frames:
         rng, draw = self.rng, self.rng.random()
         if kind in ("no route", "static route", "martian", "no neighbour"):
             # ip_error() has a limit by peer.
-            for x in range(10, config.DEAD):
+            for x in range(config.FRUGAL, config.DEAD):
                 source = ingress.host4(host, x)
                 if self.errors.get(source, 0) < ERRORS_PER_SOURCE:
                     self.errors[source] = self.errors.get(source, 0) + 1
