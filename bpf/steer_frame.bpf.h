@@ -117,6 +117,10 @@ static __always_inline int judge_tags(struct frame *frame, const struct steer_po
 	if (!(port->flags & STEER_PORT_TAGGED)) {
 		return STEER_PASS_VLAN;
 	}
+	/* Kernel skb_vlan_untag() drops a frame with less behind the tag, if the tag is in it. */
+	if (frame->beside && frame->data + frame->l3 + 2 > frame->end) {
+		return STEER_PASS_SHORT;
+	}
 	if (is_tag(frame->type) && skip_tag(frame) != STEER_FAST) {
 		return STEER_PASS_SHORT;
 	}

@@ -425,6 +425,11 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 	if (a->dst & MAC_GROUP && !listeners(path, &cross, frame, a, &members)) {
 		return verdict_punt(PUNT_MULTICAST);
 	}
+	/* Learnt first and looked up then, it is where it came from (br_handle_frame_finish()); here
+	 * what is learnt shows later. */
+	if (a->dst == a->src) {
+		return verdict_punt(PUNT_BAD_SOURCE);
+	}
 	refused = learn(path, &cross, a->src);
 	if (refused != AGREED) {
 		return verdict_punt(refused);

@@ -125,6 +125,10 @@ static void a_tag_beside_the_frame_is_put_back(void **state)
 	assert_int_equal(opts.data_size_out, packet.len);
 
 	build(&packet, B4);
+	packet.len = ETH_HLEN + 1;
+	bench_note(fd, tag);
+	expect(bench, &packet, PASSES(SHORT));
+	build(&packet, B4);
 	bench->port.max_len = FRAME_LEN + 3; /* with the tag it is a byte too long */
 	steer_configure(bench->steer, &bench->port);
 	bench_note(fd, tag);

@@ -204,6 +204,8 @@ static void bad_sources_are_the_kernels(void **state)
 	assert_punt(run(0), PUNT_BAD_SOURCE);
 	l2(world_station(1), world_mac(WORLD_BRIDGE));
 	assert_punt(run(0), PUNT_BAD_SOURCE);
+	l2(world_station(1), world_station(1)); /* moved, to itself */
+	assert_punt(run(0), PUNT_BAD_SOURCE);
 }
 
 static void multicast_is_the_kernels(void **state)
