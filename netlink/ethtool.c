@@ -264,6 +264,28 @@ int ethtool_rss_queues(const char *ifname)
 	return ret != 0 ? ret : __builtin_popcountll(seen);
 }
 
+/*
+ * virtio_net counts among its channels the queues that it sets apart for XDP while a program is on the
+ * device (virtnet_xdp_set()).  They receive as any other, but what an XSK sends by them is never sent
+ * (virtnet_poll_tx(), is_xdp_raw_buffer_queue()).  The queues that the stack sends by are the others,
+ * and sysfs counts those.
+ */
+static void leave_xdp_queues(const char *ifname, struct ethtool_info *out)
+{
+	unsigned count = 0;
+	char path[96];
+
+	if (strcmp(out->driver, "virtio_net") != 0) {
+		return;
+	}
+	do {
+		snprintf(path, sizeof(path), "/sys/class/net/%s/queues/tx-%u", ifname, count);
+	} while (access(path, F_OK) == 0 && ++count < out->tx_queues);
+	if (count > 0) {
+		out->tx_queues = count;
+	}
+}
+
 int ethtool_query(const char *ifname, uint32_t ifindex, struct ethtool_info *out)
 {
 	struct nl_sock *sock;
@@ -282,6 +304,7 @@ int ethtool_query(const char *ifname, uint32_t ifindex, struct ethtool_info *out
 	ask(sock, "ethtool", ETHTOOL_MSG_FEATURES_GET, ifindex, on_features, out);
 	ask(sock, "netdev", NETDEV_CMD_GET, ifindex, on_netdev, out);
 	nl_socket_free(sock);
+	leave_xdp_queues(ifname, out);
 	return 0;
 }
 
