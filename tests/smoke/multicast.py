@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A multicast host: multicast.py listen|sniff|send|join GROUP ARGS.
 
-  listen GROUP DEV SECONDS [SOURCE]  join, print how many datagrams came
-  sniff GROUP DEV SECONDS            join nothing, print how many frames for the group were on the wire
-  send GROUP DEV COUNT               one datagram each 2 ms, numbered
-  join GROUP DEV                     and stay until killed
+  listen GROUP DEV SECONDS   join, print how many datagrams came
+  sniff GROUP DEV SECONDS    join nothing, print how many frames for the group were on the wire
+  send GROUP DEV COUNT       one datagram each 2 ms, numbered
+  join GROUP DEV [SOURCE]    and stay until killed
 """
 import ipaddress
 import socket
@@ -41,8 +41,8 @@ def address_of(dev):
     return fcntl.ioctl(probe, 0x8915, struct.pack('256s', dev.encode()))[20:24]
 
 
-def listen(group, dev, seconds, source=None):
-    sock = member(group, dev, source)
+def listen(group, dev, seconds):
+    sock = member(group, dev)
     count, end = 0, time.monotonic() + float(seconds)
     while (left := end - time.monotonic()) > 0:
         sock.settimeout(left)
@@ -87,8 +87,8 @@ def send(group, dev, count):
         time.sleep(0.002)
 
 
-def join(group, dev):
-    sock = member(group, dev)
+def join(group, dev, source=None):
+    sock = member(group, dev, source)
     while True:
         sock.recv(2048)
 

@@ -14,6 +14,12 @@ vlan_host() {
 	at "h$1" ip addr add "10.$2.0.$1/24" dev "eth0.$2"
 }
 
+# After with_counts with 200 pings: by XSK; ARP is the kernel's.
+by_us() {
+	with_shuntd || return 0
+	[ "$RX" -ge 180 ] || die "$RX frames by XSK, $KERNEL by the kernel"
+}
+
 # Everyone untagged in VLAN 1 (the default PVID).
 filtering_on() {
 	ip link set br0 type bridge vlan_filtering 1
@@ -21,7 +27,7 @@ filtering_on() {
 	pings h1 10.0.0.2
 	pings h1 10.0.0.254
 	with_counts p1 pings h1 10.0.0.3 -c 200 -i 0.005
-	fast_share 150
+	by_us
 }
 
 not_reached() {
@@ -41,7 +47,7 @@ membership() {
 	pings h1 10.100.0.2
 	not_reached h1 10.100.0.4
 	with_counts p1 pings h1 10.100.0.2 -c 200 -i 0.005
-	fast_share 150
+	by_us
 	bridge vlan del dev p2 vid 100
 	not_reached h1 10.100.0.2
 	bridge vlan add dev p2 vid 100
@@ -55,9 +61,10 @@ pvid() {
 	at h3 ip addr add 10.100.0.3/24 dev eth0
 	pings h1 10.100.0.3
 	with_counts p1 pings h1 10.100.0.3 -c 200 -i 0.005
-	fast_share 150
+	by_us
 	# not h1, which would answer for all of its addresses in VLAN 100
 	not_reached h3 10.0.0.4
+	bridge vlan del dev p3 vid 100
 	bridge vlan add dev p3 vid 1 pvid untagged
 	pings h3 10.0.0.1
 	not_reached h1 10.100.0.3
@@ -92,7 +99,7 @@ svi() {
 	at h5 ip route replace 10.100.0.0/24 via 10.0.5.254
 	pings h1 10.0.5.1
 	with_counts p1 pings h1 10.0.5.1 -c 200 -i 0.005
-	fast_share 150
+	by_us
 	pings h5 10.100.0.3
 }
 
@@ -107,7 +114,7 @@ vlan_on_port() {
 	at h5 ip route replace 10.7.0.0/24 via 10.0.5.254
 	pings h6 10.0.5.1
 	with_counts p6 pings h6 10.0.5.1 -c 200 -i 0.005
-	fast_share 150
+	by_us
 	ip link add link p6.7 name p6.7.8 type vlan id 8
 	ip link set p6.7.8 up
 	ip addr add 10.8.0.254/24 dev p6.7.8
@@ -118,7 +125,7 @@ vlan_on_port() {
 	at h5 ip route replace 10.8.0.0/24 via 10.0.5.254
 	at h6 ip route replace 10.0.5.0/24 via 10.8.0.254
 	with_counts p5 pings h5 10.8.0.6 -c 200 -i 0.005
-	fast_share 150
+	by_us
 }
 
 # p5.100 is a member of br0: a router's port that carries a bridged VLAN beside what it routes.
@@ -132,7 +139,7 @@ vlan_in_bridge() {
 	at h5 ip addr add 10.100.0.5/24 dev eth0.100
 	pings h5 10.100.0.1
 	with_counts p5 pings h5 10.100.0.3 -c 200 -i 0.005
-	fast_share 150
+	by_us
 	pings h5 10.0.6.1
 }
 
