@@ -4,7 +4,7 @@
 #
 # The switch has w1a and w2a, virtio_net with two queues, on a bridge with p3, a veth; the hosts h1 and h2
 # are at the wires' other ends.  p5 is routed.
-# guest: kernel=newest modes=native wires=2
+# guest: kernel=newest modes=native wires=2 limit=500
 source "$(dirname "$0")/../../smoke/lab.sh"
 
 # wired N: host hN has wNb as its eth0, wNa is in the switch with two queues.
