@@ -22,7 +22,7 @@ bridged 1
 wide 5
 routed 5
 lab_greet
-CONFIG_EXTRA='port { "late", optional = true }'
+export CONFIG_EXTRA='port { "late", optional = true }'
 [ "$MODE" != generic ] || CONFIG_EXTRA='port { "late", optional = true, mode = "generic" }'
 start_shuntd p1 p2 p3 p4 p5 p6
 
@@ -132,8 +132,7 @@ flap() {
 
 # As many up and downs as go into a moment: the last one counts.
 flutter() {
-	local i
-	for i in 1 2 3 4 5; do
+	for _ in 1 2 3 4 5; do
 		ip link set "p$1" down
 		ip link set "p$1" up
 	done
@@ -148,8 +147,13 @@ has_queues() {
 	[ "$(port_get "$1" .queues)" = "$2" ]
 }
 
+# The command itself takes the carrier off for an instant (veth_set_channels()), and an AF_XDP socket
+# sends nothing then; what follows it is not excused.
 queues_up() {
+	local since
+	since=$(uptime_s)
 	ethtool -L "p$1" rx 4
+	echo "$since $(uptime_s)" >"$LAB/gaps"
 	if with_shuntd; then
 		until_true 3 "p$1 with 4 queues" has_queues "p$1" 4
 		fast "p$1"
@@ -158,6 +162,9 @@ queues_up() {
 
 # The kernel takes no queue away that has a socket (ethnl_set_channels()).  Set down, it has none.
 queues_down() {
+	if with_shuntd && ! has_queues "p$1" 4; then
+		queues_up "$1"
+	fi
 	if with_shuntd && ethtool -L "p$1" rx 2 2>/dev/null; then
 		die 'fewer queues than sockets, and the kernel let it be'
 	fi
@@ -239,8 +246,7 @@ out_of_bridge() {
 # A port that the configuration calls optional, made after the start; gone, and made again.
 late() {
 	with_shuntd || return 0
-	local i
-	for i in 1 2; do
+	for _ in 1 2; do
 		ip link add late type veth peer name late_end
 		ip link set late up
 		ip link set late_end up
