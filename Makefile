@@ -26,7 +26,7 @@ DEPS_TEST := libcmocka-dev libclang-rt-14-dev iproute2 iputils-ping iperf3 tcpdu
 	frr keepalived lldpd
 DEPS_LINT := clang clang-format mandoc shellcheck python3
 DEPS_DEB := debhelper dpkg-dev
-DEPS_VM := qemu-system-x86 qemu-system-common kmod xz-utils
+DEPS_VM := qemu-system-x86 qemu-system-common kmod xz-utils ipvsadm
 
 # What the goals need is installed before anything else is looked at; quick when nothing is missing.
 GOALS := $(or $(MAKECMDGOALS),all)
