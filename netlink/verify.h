@@ -20,7 +20,7 @@
 #include "netlink/mirror_int.h"
 
 #define VERIFY_SHOWN 1000u
-#define VERIFY_PATIENCE_MS 60000
+#define VERIFY_PATIENCE_MS 300000
 
 /* A notification was applied. */
 void verify_notified(struct mirror *mirror, const struct nlmsghdr *message);

@@ -9,12 +9,16 @@
 
 #define ROOT_BITS 16u
 #define ROOT_SIZE (1u << ROOT_BITS) /* entries */
-#define NODE_BITS 8u
-#define NODE_SIZE (1u << NODE_BITS)        /* entries */
-#define ROOT_NODES (ROOT_SIZE / NODE_SIZE) /* the root takes the place of the first nodes */
-#define NODES_MAX (FIB_VALUE_MAX + 1)      /* as many as a child word can number */
-#define NODE_BYTES (NODE_SIZE * sizeof(uint32_t))
-#define DEPTH_MAX ((128u - ROOT_BITS) / NODE_BITS) /* nodes below the root on one path */
+#define BIG_BITS 8u
+#define SMALL_BITS 4u
+#define SMALL_BASE 40u /* address bits above the first small nodes */
+#define BIG_SIZE (1u << BIG_BITS)
+#define SMALL_SIZE (1u << SMALL_BITS)
+#define UNIT SMALL_SIZE /* a node's number is how many times this many entries precede it */
+#define UNIT_BYTES (UNIT * sizeof(uint32_t))
+#define ROOT_UNITS (ROOT_SIZE / UNIT) /* the root takes the place of the first nodes */
+#define UNITS_MAX (1u << 26)          /* 4 GiB, and room in a child word */
+#define DEPTH_MAX ((SMALL_BASE - ROOT_BITS) / BIG_BITS + (128u - SMALL_BASE) / SMALL_BITS)
 #define VALUE_BITS 22u
 
 /* A list of nodes through `meta`. Node 0 is the root's: no node. */
@@ -26,12 +30,13 @@ struct trie {
 	struct fib fib;
 	enum ip_family family;
 	struct arena arena; /* the words */
-	struct arena meta;  /* one uint32_t a node: entries of its own, or the next on its list */
+	struct arena meta;  /* one uint32_t a unit: a node's own entries, or the next on its list */
 	uint32_t *closed;   /* a root that answers the same for every address */
-	uint32_t next;      /* first node never used */
-	size_t live;
-	/* Nodes without use: free, until the running grace period, until the one after. */
-	struct list idle, passing, waiting;
+	uint32_t next;      /* first unit never used */
+	size_t live;        /* units */
+	/* Nodes without use, small and big: free, until the running grace period, until the one
+	 * after. */
+	struct list idle[2], passing[2], waiting[2];
 	struct grace grace;
 };
 
@@ -42,7 +47,7 @@ static struct trie *trie_of(struct fib *fib)
 
 static inline uint32_t *node_words(const struct trie *trie, uint32_t node)
 {
-	return (uint32_t *)trie->arena.base + (size_t)node * NODE_SIZE;
+	return (uint32_t *)trie->arena.base + (size_t)node * UNIT;
 }
 
 static inline uint32_t *node_meta(const struct trie *trie, uint32_t node)
@@ -62,7 +67,23 @@ static inline unsigned leaf_len(uint32_t word)
 
 static inline uint32_t child(uint32_t word)
 {
-	return word & FIB_VALUE_MAX;
+	return word & ~FIB_CHILD;
+}
+
+static inline bool node_big(unsigned base)
+{
+	return base < SMALL_BASE;
+}
+
+/* Address bits that the entries of a node decide, which has `base` bits above it. */
+static inline unsigned node_bits(unsigned base)
+{
+	return node_big(base) ? BIG_BITS : SMALL_BITS;
+}
+
+static inline uint32_t node_units(bool big)
+{
+	return big ? BIG_SIZE / UNIT : 1;
 }
 
 static inline void word_store(uint32_t *at, uint32_t word)
@@ -99,41 +120,46 @@ static void reclaim(struct trie *trie)
 	if (grace_running(&trie->grace)) {
 		return;
 	}
-	list_move(trie, &trie->passing, &trie->idle);
-	if (trie->waiting.head) {
-		list_move(trie, &trie->waiting, &trie->passing);
+	for (unsigned big = 0; big < 2; big++) {
+		list_move(trie, &trie->passing[big], &trie->idle[big]);
+	}
+	if (trie->waiting[0].head || trie->waiting[1].head) {
+		for (unsigned big = 0; big < 2; big++) {
+			list_move(trie, &trie->waiting[big], &trie->passing[big]);
+		}
 		grace_start(&trie->grace);
 	}
 }
 
-/* A node that readers may still be in. */
-static void node_retire(struct trie *trie, uint32_t node)
+/* To the idle ones, when no reader can have seen it, or to the waiting ones. */
+static void node_give(struct trie *trie, struct list lists[2], uint32_t node, bool big)
 {
-	list_push(trie, &trie->waiting, node);
-	trie->live--;
+	list_push(trie, &lists[big], node);
+	trie->live -= node_units(big);
 }
 
-static int node_take(struct trie *trie, uint32_t *out)
+static int node_take(struct trie *trie, bool big, uint32_t *out)
 {
-	uint32_t node = trie->idle.head;
+	uint32_t node = trie->idle[big].head, units = node_units(big);
 	int err;
 
 	if (node) {
-		trie->idle.head = *node_meta(trie, node);
+		trie->idle[big].head = *node_meta(trie, node);
 	} else {
 		node = trie->next;
-		err = node >= NODES_MAX ? -ENOSPC
-					: arena_grow(&trie->arena, (node + 1) * NODE_BYTES);
+		err = node + units > UNITS_MAX
+			      ? -ENOSPC
+			      : arena_grow(&trie->arena, (size_t)(node + units) * UNIT_BYTES);
 		if (!err) {
-			err = arena_grow(&trie->meta, (node + 1) * sizeof(uint32_t));
+			err = arena_grow(&trie->meta, (size_t)(node + units) * sizeof(uint32_t));
 		}
 		if (err) {
 			return err;
 		}
-		trie->next++;
+		trie->next += units;
 	}
 	*node_meta(trie, node) = 0;
-	trie->live++;
+	trie->live += units;
 	*out = node;
 	return 0;
 }
@@ -153,13 +179,16 @@ struct level {
 
 static uint32_t level_index(const struct ip_addr *addr, unsigned base)
 {
-	return base == 0 ? (uint32_t)addr->b[0] << 8 | addr->b[1] : addr->b[base / 8];
+	if (base == 0) {
+		return (uint32_t)addr->b[0] << 8 | addr->b[1];
+	}
+	return node_big(base) ? addr->b[base / 8] : addr->b[base / 8] >> (base % 8 ? 0 : 4) & 0xf;
 }
 
 static void level_down(struct level *level, const struct ip_addr *addr, uint32_t node)
 {
 	level->base += level->bits;
-	level->bits = NODE_BITS;
+	level->bits = node_bits(level->base);
 	level->node = node;
 	level->index = level_index(addr, level->base);
 }
@@ -178,15 +207,17 @@ static uint32_t level_span(const struct level *level, unsigned len, uint32_t *fi
 	return count;
 }
 
-/* Give `to` to every leaf at and below the entries whose length is within [min, max]. */
-static void rewrite(struct trie *trie, uint32_t *words, uint32_t count, unsigned min, unsigned max,
-		    uint32_t to)
+/* Give `to` to every leaf at and below the entries whose length is within [min, max].  Nodes below
+ * these have `base` bits above them. */
+static void rewrite(struct trie *trie, uint32_t *words, uint32_t count, unsigned base, unsigned min,
+		    unsigned max, uint32_t to)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t word = words[i];
 
 		if (word & FIB_CHILD) {
-			rewrite(trie, node_words(trie, child(word)), NODE_SIZE, min, max, to);
+			rewrite(trie, node_words(trie, child(word)), 1u << node_bits(base),
+				base + node_bits(base), min, max, to);
 		} else if (leaf_len(word) >= min && leaf_len(word) <= max) {
 			word_store(&words[i], to);
 		}
@@ -208,7 +239,7 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 							 (leaf_len(word) > level->base);
 		}
 	}
-	rewrite(trie, words, count, min, len, to);
+	rewrite(trie, words, count, level->base + level->bits, min, len, to);
 }
 
 /*
@@ -218,26 +249,26 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 static int build(struct trie *trie, const struct level *top, const struct ip_addr *prefix,
 		 unsigned len, uint32_t value, uint32_t *out)
 {
-	unsigned count = (len - top->base - top->bits + NODE_BITS - 1) / NODE_BITS;
 	uint32_t node[DEPTH_MAX] = {0}, inherited = *level_word(trie, top);
+	unsigned count = 0, base[DEPTH_MAX];
 	struct level level = *top;
 
-	for (unsigned i = 0; i < count; i++) {
-		int err = node_take(trie, &node[i]);
+	for (unsigned at = top->base + top->bits; at < len; at += node_bits(at)) {
+		int err = node_take(trie, node_big(at), &node[count]);
 
 		if (err) {
-			while (i--) {
-				list_push(trie, &trie->idle, node[i]);
-				trie->live--;
+			while (count--) {
+				node_give(trie, trie->idle, node[count], node_big(base[count]));
 			}
 			return err;
 		}
+		base[count++] = at;
 	}
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t *words = node_words(trie, node[i]);
 
 		level_down(&level, prefix, node[i]);
-		for (uint32_t j = 0; j < NODE_SIZE; j++) {
+		for (uint32_t j = 0; j < 1u << level.bits; j++) {
 			words[j] = inherited;
 		}
 		if (i + 1 < count) {
@@ -310,7 +341,7 @@ static void collapse(struct trie *trie, const struct level *path, unsigned depth
 		if (above->base) {
 			*node_meta(trie, above->node) -= leaf_len(inherited) <= above->base;
 		}
-		node_retire(trie, level->node);
+		node_give(trie, trie->waiting, level->node, node_big(level->base));
 	}
 }
 
@@ -352,16 +383,16 @@ static int create(struct fib **out, enum ip_family family, size_t step)
 		return -ENOMEM;
 	}
 	trie->family = family;
-	trie->next = ROOT_NODES;
+	trie->next = ROOT_UNITS;
 	trie->closed = calloc(ROOT_SIZE, sizeof(uint32_t));
 	if (!trie->closed) {
 		goto free_trie;
 	}
-	err = arena_create(&trie->arena, NODES_MAX * NODE_BYTES, step);
+	err = arena_create(&trie->arena, UNITS_MAX * UNIT_BYTES, step);
 	if (err) {
 		goto free_closed;
 	}
-	err = arena_create(&trie->meta, NODES_MAX * sizeof(uint32_t), 1u << 16);
+	err = arena_create(&trie->meta, UNITS_MAX * sizeof(uint32_t), 1u << 16);
 	if (err) {
 		goto free_arena;
 	}
@@ -430,5 +461,5 @@ size_t fib_memory(const struct fib *fib)
 {
 	const struct trie *trie = caa_container_of(fib, const struct trie, fib);
 
-	return (trie->live + ROOT_NODES) * (NODE_BYTES + sizeof(uint32_t));
+	return (trie->live + ROOT_UNITS) * (UNIT_BYTES + sizeof(uint32_t));
 }

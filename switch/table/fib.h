@@ -3,7 +3,8 @@
  * fib: longest prefix match, IPv4 and IPv6 by the same code.
  *
  * What:    a multibit trie with leaf pushing (Srinivasan & Varghese, "Fast Address Lookups Using
- *          Controlled Prefix Expansion", 1999): a 16-bit root, then strides of 8.  An entry is one
+ *          Controlled Prefix Expansion", 1999): a 16-bit root, strides of 8 as far as bit 40, of 4
+ *          from there on, where IPv6 tables are sparse.  An entry is one
  *          32-bit word that is either a child or a value with the length of the prefix that wrote
  *          it, so a delete needs only the covering prefix, which the caller's rib knows.
  * Callers: table/rib writes; switch/path reads.
@@ -24,7 +25,7 @@
 
 /*
  * The part of a fib that readers use; the rest is fib.c's.  words[0..65535] is the root; a child
- * word holds the number of a node, whose 256 entries start at words[number * 256].
+ * word holds the number of a node, whose 256 or 16 entries start at words[number * 16].
  */
 struct fib {
 	const uint32_t *words; /* RCU; never NULL */
@@ -65,10 +66,21 @@ static inline uint32_t fib_lookup_entry(const struct fib *fib, const uint8_t *ad
 	uint32_t at = (uint32_t)addr_be[0] << 8 | addr_be[1];
 	uint32_t word = __atomic_load_n(&words[at], __ATOMIC_ACQUIRE);
 
-	addr_be += 2;
-	while (word & FIB_CHILD) {
-		/* A child's bits 22..30 are zero, and bit 31 leaves by the shift. */
-		word = __atomic_load_n(&words[(uint32_t)(word << 8) | *addr_be++],
+	/* A child's bits 27..30 are zero, and bit 31 leaves by the shift. */
+#pragma GCC unroll 3
+	for (unsigned byte = 2; byte < 5 && word & FIB_CHILD; byte++) {
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) + addr_be[byte]],
+				       __ATOMIC_ACQUIRE);
+	}
+	/* Two a byte: most prefixes end at whole bytes. */
+	for (addr_be += 5; word & FIB_CHILD; addr_be++) {
+		uint8_t byte = *addr_be;
+
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) | byte >> 4], __ATOMIC_ACQUIRE);
+		if (!(word & FIB_CHILD)) {
+			break;
+		}
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) | (byte & 0xf)],
 				       __ATOMIC_ACQUIRE);
 	}
 	return word;
