@@ -73,6 +73,7 @@ static void put_place(const struct mirror *mirror, const struct topo *topo, cons
 	}
 	iface->flags |= bound && link->l2 ? TOPO_L2 : 0;
 	iface->flags |= bound && link->l3 ? TOPO_L3 : 0;
+	iface->flags |= link->nl.macvlan.mode == NL_MACVLAN_SIBLINGS ? TOPO_IN_ONLY : 0;
 }
 
 static int add_link(const struct mirror *mirror, struct topo *topo, const struct link *link)

@@ -410,7 +410,8 @@ void decode_bridge(const struct nlattr *nest, struct nl_bridge *out)
 		}
 	}
 	/* hold_time(): while the topology changes. */
-	out->refresh_s = out->stp && delay_s != 0 && delay_s < out->ageing_s ? delay_s : out->ageing_s;
+	out->refresh_s = out->stp && delay_s != 0 && delay_s < out->ageing_s ? delay_s
+									     : out->ageing_s;
 }
 
 /* The VLAN database. ------------------------------------------------------------------------ */

@@ -13,7 +13,7 @@
  *          once.
  * Refuses: never the process's end: a message it cannot read is counted and skipped.
  *
- * Sure, or kernel: what is not understood (VLAN filtering, VRF, rules beyond the default three, a
+ * Sure, or kernel: what is not understood (a bridge option, a rule's selector, a
  * netfilter or tc hook that could touch forwarded frames, ...) takes TOPO_L2 and/or TOPO_L3 from
  * the interfaces it concerns and leaves the reason in struct mirror_port.
  */

@@ -18,7 +18,7 @@
  * could. */
 static inline bool egress_is_fast(const struct topo_if *out)
 {
-	return out && (out->flags & (TOPO_UP | TOPO_L3)) == (TOPO_UP | TOPO_L3) &&
+	return out && (out->flags & (TOPO_UP | TOPO_L3 | TOPO_IN_ONLY)) == (TOPO_UP | TOPO_L3) &&
 	       (out->kind == TOPO_BRIDGE || out->bridge == TOPO_NONE);
 }
 
