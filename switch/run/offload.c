@@ -206,8 +206,8 @@ void offload_close(struct offload *offload)
 	free(offload);
 }
 
-/* Entries of an interface that had this name and is gone: another one has it now.  So there never are
- * more than names and features. */
+/* Entries of an interface that had this name and is gone: another one has it now.  So there never
+ * are more than names and features. */
 static void forget_former(struct offload *offload, const char *ifname, uint32_t ifindex)
 {
 	char name[IF_NAMESIZE];

@@ -2,16 +2,16 @@
 /*
  * offload: features of the ports' NICs that are off for as long as shuntd has them.
  *
- * What:    switches a feature off, after writing down in RUNDIR/restore that it was on: a line each,
- *          "IFNAME IFINDEX MAC FEATURE on", the file replaced as a whole before the change.  So
- *          whatever ends the daemon, the next one knows what to restore.
+ * What:    switches a feature off, after writing down in RUNDIR/restore that it was on: a line
+ *          each, "IFNAME IFINDEX MAC FEATURE on", the file replaced as a whole before the change.
+ *          So whatever ends the daemon, the next one knows what to restore.
  * Callers: run/port, shuntd; offload_list() by anyone (shunt doctor), without a daemon.
  * Thread:  control.
- * Owner:   the record; an entry goes when the feature was restored, or when its interface is gone and
- *          another has its name (one that was moved to another namespace may be moved back).
+ * Owner:   the record; an entry goes when the feature was restored, or when its interface is gone
+ *          and another has its name (one moved to another namespace may be moved back).
  * Full:    at OFFLOAD_MAX entries nothing more is switched off (-ENOSPC).
- * Refuses: what cannot be written down (-errno): it is not switched off then.  Lines of the file that
- *          it does not understand are dropped.
+ * Refuses: what cannot be written down (-errno): it is not switched off then.  Lines of the file
+ *          that it does not understand are dropped.
  */
 #ifndef SHUNT_RUN_OFFLOAD_H
 #define SHUNT_RUN_OFFLOAD_H

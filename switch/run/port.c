@@ -15,14 +15,15 @@
 #include "run/worker.h"
 
 #define RETRY_NS 2000000000ull
-/* After an interface came up its carrier, its bridge port's state and its routes are announced one by
- * one.  The kernel forwards already; taking, which nothing else is followed meanwhile, can wait. */
+/* After an interface came up its carrier, its bridge port's state and its routes are announced one
+ * by one.  The kernel forwards already; taking it, in which nothing else is followed, can wait. */
 #define CALM_NS 100000000ull
 #define CLOSE_MS 1000     /* for the worker to let go of all ports at the end */
 #define SETTLE_MS 1000    /* for the worker to have them all at the start */
 #define TICKS_PER_LOOK 10 /* one port a second is asked whether ethtool changed it without a word */
-/* A closed zero-copy socket's frames may be written by the NIC until a work item of the kernel's has
- * run under the rtnl lock (xp_release_deferred()).  Nothing says when; another bind proves it. */
+/* A closed zero-copy socket's frames may be written by the NIC until a work item of the kernel's
+ * has run under the rtnl lock (xp_release_deferred()).  Nothing says when; another bind proves
+ * it. */
 #define LIMBO_NS 5000000000ull
 
 /* Describing a port to steer and to readers ------------------------------------------------- */

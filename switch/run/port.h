@@ -83,8 +83,8 @@ void ports_update(struct ports *ports, unsigned slot, const struct mirror_port *
 int ports_start(struct ports *ports, unsigned slot, const struct mirror_port *status);
 /* At start-up, after the last: wait until the worker has them all, at most 1 s. */
 void ports_settle(struct ports *ports);
-/* An fd that is readable when ethtool changed something: then ports_read(). -1: there is none, it is
- * looked at every few seconds. */
+/* An fd that is readable when ethtool changed something: then ports_read(). -1: there is none, it
+ * is looked at every few seconds. */
 int ports_fd(const struct ports *ports);
 void ports_read(struct ports *ports);
 /* Taking a port takes its time (some 30 ms), in which nothing else is followed: for when nothing

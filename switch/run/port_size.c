@@ -30,8 +30,8 @@ static unsigned stage_of(unsigned ring)
 	return ring / 4 > SHUNT_BURST ? ring / 4 : SHUNT_BURST;
 }
 
-/* A queue can have so many with the kernel for receiving, on its TX ring, and waiting for that: with
- * as many for each, none can starve another. */
+/* A queue can have so many with the kernel for receiving, on its TX ring, and waiting for that:
+ * with as many for each, none can starve another. */
 static size_t frames_of(unsigned queues, unsigned ring)
 {
 	return (size_t)queues * (2 * ring + stage_of(ring));
