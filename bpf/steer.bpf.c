@@ -504,8 +504,8 @@ static __always_inline int of_this_link(const struct frame *frame)
 /*
  * Stance "drop" with nobody there to forward: only what ends in this machine may reach the kernel,
  * so that it can be logged in to and mended.  Link control (802.1Q table 8-1) is never forwarded.
- * A tag beside the frame does not matter: our MAC and our address end here in any VLAN.  It does for
- * multicast, which the kernel would flood where the port or its VLAN is in a bridge.
+ * A tag beside the frame does not matter: our MAC and our address end here in any VLAN.  It does
+ * for multicast, which the kernel would flood where the port or its VLAN is in a bridge.
  */
 static __always_inline int for_this_machine(struct xdp_md *ctx, struct frame *frame,
 					    const struct steer_port *port)

@@ -272,8 +272,8 @@ static void drained(struct ports *ports, struct port *port)
 	if (!port->anew) {
 		log_line("%s: given back", port->conf->name);
 	}
-	/* Loaded once is enough for one interface: what follows a flap need not take long.  But another
-	 * mode than the fallback may do now. */
+	/* Loaded once is enough for one interface: what follows a flap need not take long.  But
+	 * another mode than the fallback may do now. */
 	if (!is_same(port) || (!port->anew && is_fallback(port))) {
 		close_steer(ports, port);
 	}
@@ -606,8 +606,8 @@ void ports_close(struct ports *ports)
 		struct port *port = &ports->port[slot];
 
 		xsk_port_free(port->closed);
-		steer_close(
-			port->steer); /* where the worker hangs; the process's end closes the rest */
+		/* Where the worker hangs; the process's end closes the rest. */
+		steer_close(port->steer);
 	}
 	ethtool_watch_close(ports->watch);
 	free(ports);
