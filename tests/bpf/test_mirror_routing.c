@@ -158,7 +158,7 @@ static void assert_same_paths(enum ip_family family, const char *iif)
 		}
 		kinds += i > 0 && strcmp(via[i], via[0]) != 0;
 	}
-	assert_true(kinds > FLOWS / 10); /* they do not all go one way */
+	assert_true(kinds > FLOWS / 20); /* they do not all go one way */
 }
 
 static bool polled(enum ip_family family, unsigned policy, uint32_t fields)
@@ -202,11 +202,163 @@ static void flows_take_the_kernels_path_when_its_seed_is_set(void **state)
 	}
 }
 
+static unsigned buckets(const char *destination)
+{
+	const struct nexthop *set = lookup(destination, RIB_MAIN);
+
+	return set && set->action == NEXTHOP_FORWARD ? set->bucket_count : 0;
+}
+
+static const char objects[] =
+	"sysctl -qw net.ipv4.fib_multipath_hash_seed=4711; "
+	"ip nexthop add id 1 via 10.0.1.2 dev a0; ip nexthop add id 2 via 10.0.4.2 dev d0; "
+	"ip nexthop add id 3 via 10.0.4.3 dev d0; ip nexthop add id 10 group 1,3/2/3,7; "
+	"ip route add 10.9.0.0/16 nhid 10; "
+	"ip nexthop add id 4 via 2001:db8:1::2 dev a0; ip nexthop add id 5 via 2001:db8:4::2 dev "
+	"d0; "
+	"ip nexthop add id 11 group 4/5,2; ip -6 route add 2001:db8:9::/48 nhid 11";
+
+static void objects_groups_and_buckets_take_the_kernels_path(void **state)
+{
+	sh("%s", objects);
+	open_mirror(); /* by dump */
+	EVENTUALLY(hops("10.9.0.0") == 3 && hops("2001:db8:9::1") == 2);
+	EVENTUALLY(topo_routing(tables.topo)->multipath.seed == 4711);
+	assert_same_paths(IP_V4, "br0");
+	assert_same_paths(IP_V6, "br0");
+	/* A member changes: the group and its routes with it. */
+	sh("ip nexthop replace id 2 via 10.0.1.9 dev a0");
+	EVENTUALLY(leads_via("10.9.0.0", "10.0.1.9"));
+	assert_same_paths(IP_V4, "br0");
+	/* A neighbour that has failed is passed over. */
+	sh("ip neigh replace 10.0.4.3 dev d0 lladdr 02:00:00:00:00:43 nud reachable; "
+	   "ip neigh change 10.0.4.3 dev d0 nud failed");
+	EVENTUALLY(neigh_of("d0", "10.0.4.3") && !neigh_of("d0", "10.0.4.3")->usable);
+	assert_same_paths(IP_V4, "br0");
+	sh("ip neigh del 10.0.4.3 dev d0");
+	/* Notified, resilient. */
+	sh("ip nexthop add id 20 group 1/3,3 type resilient buckets 32; "
+	   "ip route replace 10.9.0.0/16 nhid 20");
+	EVENTUALLY(buckets("10.9.0.0") == 32);
+	assert_same_paths(IP_V4, "br0");
+	sh("ip nexthop replace id 20 group 1,5/3 type resilient");
+	settle_for(300);
+	assert_same_paths(IP_V4, "br0");
+	sh("ip nexthop del id 20; ip nexthop del id 11");
+	EVENTUALLY(lookup("10.9.0.0", RIB_MAIN) == NULL &&
+		   lookup("2001:db8:9::1", RIB_MAIN) == NULL);
+}
+
+static void odd_objects_are_the_kernels(void **state)
+{
+	open_mirror();
+	sh("sysctl -qw net.ipv4.nexthop_compat_mode=0; ip nexthop add id 1 via 10.0.1.2 dev a0; "
+	   "ip route add 10.9.0.0/16 nhid 1");
+	EVENTUALLY(leads_via("10.9.0.0", "10.0.1.2"));
+	sh("ip nexthop replace id 1 blackhole");
+	EVENTUALLY(action("10.9.0.0") == NEXTHOP_KERNEL);
+	sh("ip nexthop replace id 1 via 10.0.1.3 dev a0");
+	EVENTUALLY(leads_via("10.9.0.0", "10.0.1.3"));
+	/* Its device goes: the object does, and the route, without a word. */
+	sh("ip link set a0 down");
+	EVENTUALLY(lookup("10.9.0.0", RIB_MAIN) == NULL);
+}
+
+static void hops_of_a_dead_device_go_and_come_back_without_a_dump(void **state)
+{
+	struct mirror_stats before, after;
+
+	open_mirror();
+	sh("%s; ip route add 10.7.0.0/16 via 10.0.4.9", several);
+	sh("for i in $(seq 0 254); do for j in 1 2; do echo route add 10.5$j.$i.0/24 via 10.0.1.2; "
+	   "done; done | ip -batch -");
+	EVENTUALLY(hops("10.9.0.0") == 3 && hops("2001:db8:9::1") == 3 && hops("10.7.0.0") == 1 &&
+		   hops("10.52.254.1") == 1);
+	settle_for(200);
+	mirror_stats(mirror, &before);
+	sh("ip link set d0 down");
+	EVENTUALLY(hops("10.9.0.0") == 1 && hops("2001:db8:9::1") == 1);
+	EVENTUALLY(lookup("10.7.0.0", RIB_MAIN) == NULL && lookup("10.0.4.255", RIB_LOCAL) == NULL);
+	assert_non_null(lookup("10.0.4.1", RIB_LOCAL));
+	sh("ip link set d0 up");
+	EVENTUALLY(hops("10.9.0.0") == 3 && hops("2001:db8:9::1") == 3);
+	settle_for(200);
+	mirror_stats(mirror, &after);
+	/* Notifications of the flap, and no dump of anything. */
+	assert_true(after.messages - before.messages < 300);
+	sh("sysctl -qw net.ipv4.conf.d0.ignore_routes_with_linkdown=1; ip link set d1 down");
+	EVENTUALLY(hops("10.9.0.0") == 1);
+	sh("ip link set d1 up");
+	EVENTUALLY(hops("10.9.0.0") == 3);
+}
+
+/* As assert_same_paths(), and where the tables leave it to the kernel it is right of course. */
+static void assert_rules_agree(enum ip_family family, const char *iif)
+{
+	static struct probe probes[FLOWS];
+	static char via[FLOWS][INET6_ADDRSTRLEN];
+	unsigned ours = 0;
+
+	for (unsigned i = 0; i < FLOWS; i++) {
+		probes[i] = probe_random(family);
+	}
+	ask_kernel(probes, FLOWS, iif, via);
+	for (unsigned i = 0; i < FLOWS; i++) {
+		const char *gateway = our_gateway(&probes[i], iif);
+
+		if (strcmp(gateway, "kernel") != 0 && strcmp(gateway, via[i]) != 0) {
+			fail_msg("flow %u: the kernel takes '%s', we '%s'", i, via[i], gateway);
+		}
+		ours += strcmp(gateway, "kernel") != 0;
+	}
+	assert_true(ours > FLOWS / 2);
+}
+
+static void rules_lead_where_the_kernels_do(void **state)
+{
+	open_mirror();
+	sh("ip route add 10.9.0.0/16 via 10.0.4.2; ip route add 10.9.1.0/24 via 10.0.4.3; "
+	   "ip route add 10.9.0.0/16 via 10.0.1.2 table 100; ip route add throw 10.9.64.0/18 table "
+	   "100;"
+	   "ip route add default via 10.0.1.3 table 70000; ip route add 10.9.192.0/18 via 10.0.1.4 "
+	   "table 70000; ip -6 route add 2001:db8:9::/48 via 2001:db8:4::2; "
+	   "ip -6 route add default via 2001:db8:1::2 table 100");
+	sh("ip rule add pref 10 from 10.0.2.0/26 table 100");
+	EVENTUALLY(topo_routing(tables.topo)->custom);
+	assert_rules_agree(IP_V4, "br0");
+	sh("ip rule add pref 20 not from 10.0.2.64/26 to 10.9.128.0/17 iif br0 table 70000");
+	settle_for(200);
+	assert_rules_agree(IP_V4, "br0");
+	assert_rules_agree(IP_V4, "d0");
+	sh("ip rule add pref 5 table main suppress_prefixlength 16; "
+	   "ip rule add pref 6 oif a0 table 70000");
+	settle_for(200);
+	assert_rules_agree(IP_V4, "br0");
+	sh("ip rule add pref 4 from 10.0.2.128/25 goto 15; ip rule add pref 15 nop; "
+	   "ip rule add pref 3 goto 9999; ip rule add pref 16 fwmark 0/0xff to 10.9.3.0/24 table "
+	   "70000");
+	settle_for(200);
+	assert_rules_agree(IP_V4, "br0");
+	sh("ip rule del pref 32766; ip rule add pref 30 table main; ip rule del pref 0; "
+	   "ip rule add pref 40 table local");
+	settle_for(200);
+	assert_rules_agree(IP_V4, "br0");
+	sh("ip -6 rule add pref 10 from 2001:db8:2::/121 table 100; "
+	   "ip -6 rule add pref 9 to 2001:db8:9::8000/113 iif d0 table 100");
+	EVENTUALLY(!topo_routing(tables.topo)->rules[IP_V6].plain);
+	assert_rules_agree(IP_V6, "br0");
+	assert_rules_agree(IP_V6, "d0");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lab, unlab)
 	const struct CMUnitTest tests[] = {
 		TEST(flows_take_the_kernels_path_when_its_seed_is_set),
+		TEST(objects_groups_and_buckets_take_the_kernels_path),
+		TEST(odd_objects_are_the_kernels),
+		TEST(hops_of_a_dead_device_go_and_come_back_without_a_dump),
+		TEST(rules_lead_where_the_kernels_do),
 	};
 
 	if (geteuid() != 0) {
