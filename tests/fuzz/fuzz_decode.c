@@ -13,6 +13,8 @@ union decoded {
 	struct nl_addr addr;
 	struct nl_neigh neigh;
 	struct nl_rule rule;
+	struct nl_nexthop nexthop;
+	struct nl_bucket bucket;
 	struct nl_conf conf;
 	struct nl_qdisc qdisc;
 	struct nl_chain chain;
@@ -71,6 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 4:
 		decode_rule(copy, size, &out.rule);
+		decode_nexthop(copy, size, &out.nexthop);
+		decode_bucket(copy, size, &out.bucket);
 		break;
 	case 5:
 		decode_conf(copy, size, &out.conf);

@@ -129,6 +129,72 @@ static void test_refuses_too_many_hops_and_none(void **state)
 	assert_int_equal(nexthops_at(*state, (uint32_t)index)->weight_total, 64 * 256);
 }
 
+static void test_bounds_are_the_kernels(void **state)
+{
+	struct hop hops[3] = {hop_of(1, 3), hop_of(2, 1), hop_of(3, 7)};
+	const struct nexthop *set = nexthops_at(*state,
+						(uint32_t)intern(*state, NEXTHOP_FORWARD, hops, 3));
+
+	/* DIV_ROUND_CLOSEST_ULL((u64)w << 31, total) - 1 */
+	assert_int_equal(nexthop_bounds(set)[0], 585677358);
+	assert_int_equal(nexthop_bounds(set)[1], 780903144);
+	assert_int_equal(nexthop_bounds(set)[2], 0x7fffffff);
+}
+
+static void test_hops_of_a_dead_device_are_not_shown(void **state)
+{
+	struct hop hops[2] = {hop_of(1, 1), hop_of(2, 1)};
+	uint32_t both, one;
+	uint64_t version;
+
+	hops[1].ifindex = 4;
+	both = (uint32_t)intern(*state, NEXTHOP_FORWARD, hops, 2);
+	one = get(*state, 1);
+	version = nexthops_version(*state);
+	assert_true(nexthops_device(*state, IP_V6, 3, true)); /* of the other family */
+	assert_int_equal(nexthops_at(*state, both)->count, 2);
+	assert_true(nexthops_device(*state, IP_V4, 3, true));
+	assert_true(nexthops_version(*state) > version);
+	assert_int_equal(nexthops_at(*state, both)->count, 1);
+	assert_int_equal(nexthops_at(*state, both)->hop[0].ifindex, 4);
+	assert_int_equal(nexthop_bounds(nexthops_at(*state, both))[0], 0x7fffffff);
+	assert_int_equal(nexthops_full(*state, both)->count, 2);
+	assert_int_equal(nexthops_at(*state, one)->action, NEXTHOP_KERNEL);
+	assert_int_equal(intern(*state, NEXTHOP_FORWARD, hops, 2), both); /* still the same */
+	assert_int_equal(nexthops_at(*state, get(*state, 2))->action,
+			 NEXTHOP_KERNEL); /* a new one */
+	assert_true(nexthops_device(*state, IP_V4, 3, false));
+	assert_int_equal(nexthops_at(*state, both)->count, 2);
+	assert_int_equal(nexthops_at(*state, one)->action, NEXTHOP_FORWARD);
+}
+
+static void test_object_is_swapped_in_place(void **state)
+{
+	struct hop hops[2] = {hop_of(1, 1), hop_of(2, 1)};
+	const uint8_t buckets[4] = {0, 1, 1, 0};
+	struct nexthop_spec spec = {.action = NEXTHOP_FORWARD, .count = 1, .hops = hops};
+	int index = nexthops_object(*state, 7);
+
+	assert_true(index >= 1);
+	assert_int_equal(nexthops_at(*state, (uint32_t)index)->action, NEXTHOP_KERNEL);
+	assert_int_equal(nexthops_object_set(*state, 7, &spec), 0);
+	assert_int_equal(nexthops_at(*state, (uint32_t)index)->hop[0].via.b[3], 1);
+	spec.count = 2;
+	spec.buckets = buckets;
+	spec.bucket_count = 4;
+	assert_int_equal(nexthops_object_set(*state, 7, &spec), 0);
+	assert_int_equal(nexthops_at(*state, (uint32_t)index)->bucket_count, 4);
+	assert_memory_equal(nexthop_buckets(nexthops_at(*state, (uint32_t)index)), buckets, 4);
+	assert_true(nexthops_at(*state, (uint32_t)index)->object);
+	nexthops_device(*state, IP_V4, 3, true); /* an object's hops are its own matter */
+	assert_int_equal(nexthops_at(*state, (uint32_t)index)->count, 2);
+	assert_int_equal(nexthops_object_delete(*state, 7), index);
+	assert_int_equal(nexthops_at(*state, (uint32_t)index)->action, NEXTHOP_KERNEL);
+	assert_int_equal(nexthops_object_delete(*state, 7), 0);
+	nexthops_put(*state, (uint32_t)index);
+	assert_int_equal(nexthops_count(*state), 0);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -138,6 +204,9 @@ int main(void)
 		TEST(test_index_is_reused_only_after_a_grace_period),
 		TEST(test_indexes_do_not_run_out_under_churn),
 		TEST(test_refuses_too_many_hops_and_none),
+		TEST(test_bounds_are_the_kernels),
+		TEST(test_hops_of_a_dead_device_are_not_shown),
+		TEST(test_object_is_swapped_in_place),
 	};
 	int failed;
 
