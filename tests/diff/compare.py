@@ -106,6 +106,15 @@ def normal(frame):
     return frame
 
 
+def asks(frame):
+    """Does the switch ask for a neighbour?  How often is the clock's."""
+    at, ethertype = strip(frame)
+    if frame[6:10] != SWITCH_MACS or TOKEN.search(frame):
+        return False
+    return ethertype == 0x0806 and frame[at + 6:at + 8] == b"\0\1" or \
+        ethertype == 0x86DD and frame[at + 6:at + 7] == b"\x3a" and frame[at + 40:at + 41] == b"\x87"
+
+
 class Responder:
     """Answers ARP and neighbour solicitations of the switch for what is behind a host."""
 

@@ -31,6 +31,7 @@ NUD_INCOMPLETE, NUD_PERMANENT, NUD_NOARP = 0x01, 0x80, 0x40
 # error, keep neighbours, and hold fragments until the lab is gone.
 SYSCTLS = """
 net.ipv4.icmp_ratelimit=0
+net.ipv4.icmp_ratemask=0
 net.ipv4.icmp_msgs_per_sec=1000000
 net.ipv4.icmp_msgs_burst=1000000
 net.ipv4.ipfrag_time=3600
@@ -54,8 +55,8 @@ net.ipv6.conf.all.forwarding=1
 # By interface: in a namespace of its own the kernel shows no default to set.
 NEIGHBOURS = """for d in /proc/sys/net/ipv[46]/neigh/*; do
 	echo 36000000 >$d/base_reachable_time_ms; echo 36000 >$d/delay_first_probe_time
-	echo 36000 >$d/gc_stale_time; echo 1 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
-	echo 250 >$d/retrans_time_ms; echo 0 >$d/proxy_delay; echo 0 >$d/locktime
+	echo 36000 >$d/gc_stale_time; echo 3 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
+	echo 200 >$d/retrans_time_ms; echo 0 >$d/proxy_delay; echo 0 >$d/locktime
 done
 """
 
@@ -128,6 +129,11 @@ class Netlink:
             out[name] = (struct.unpack_from("=I", head, 8)[0] & 0x41, attributes.get(16))
         return out
 
+    def names(self):
+        """{index: name}"""
+        return {struct.unpack_from("=i", head, 4)[0]: attributes[3].rstrip(b"\0").decode()
+                for head, attributes in self.dump(RTM_GETLINK, 0, 16)}
+
     def close(self):
         self.sock.close()
 
@@ -139,6 +145,7 @@ class Lab:
         self.switch, self.cables = "sw" + name, "ho" + name
         self.rundir = "/run/lab/" + name
         self.daemon, self.started, self.port_names = None, False, []
+        self.asked = set()                  # neighbours that the switch asked for, by host
         self.heard = collections.Counter()  # frames that could not even be sent
         os.makedirs(self.rundir, exist_ok=True)
         self.build()
@@ -258,6 +265,13 @@ class Lab:
         if not self.daemon:
             return {}
         return {p["ifname"]: (p["state"], p["reason"]) for p in self.shunt_json("port")}
+
+    def mirrored(self):
+        """Does the daemon know what its ports' bridges have learnt?"""
+        names = self.netlink.names()
+        known = {(f["dev"], f["vlan"], f["mac"]) for f in self.ask("fdb")}
+        return all((names.get(index), vlan, mac) in known for index, vlan, mac, _ in self.netlink.fdb()
+                   if names.get(index) in self.port_names)
 
     def log(self):
         with open(self.rundir + "/log", encoding="utf-8", errors="replace") as log:

@@ -12,7 +12,7 @@ import os
 import time
 
 import lab
-from compare import TOKEN, normal, said
+from compare import TOKEN, asks, normal, said
 
 QUIET = 0.002    # nothing came for so long: what the kernel forwards by itself has come
 _count = 0
@@ -67,6 +67,10 @@ class Player:
         if frame is None:
             return
         key = (host, frame)
+        if asks(frame):
+            if key in where.asked:  # again, by the clock
+                return
+            where.asked.add(key)
         if where is self.kernel:
             self.heard += 1
             self.balance[key] += 1
@@ -108,8 +112,9 @@ class Player:
             self.sent += 1
             if one_by_one:
                 self.rest()
+                self.learnt()
         self.rest()
-        if one_by_one:
+        if one_by_one or any(frame[3] == "greeting" for frame in frames):
             self.learnt()
         if self.kernel.heard != self.ours.heard:
             raise Difference("sending", "sending: %r, %r" % (self.kernel.heard, self.ours.heard), self.act)
@@ -123,8 +128,10 @@ class Player:
                 raise Difference("fdb", "bridge fdb (interface, VLAN, MAC, static) kernel only: %r; with shuntd "
                                  "only: %r" % (sorted(theirs - mine), sorted(mine - theirs)), self.act)
             time.sleep(0.002)
-        if self.ours.daemon:
-            time.sleep(0.005)  # the notification is on its way
+        # A notification may be on its way still.  (An entry that is none of its business never comes.)
+        end = time.monotonic() + 0.5
+        while self.ours.daemon and not self.ours.mirrored() and time.monotonic() < end:
+            time.sleep(0.005)
 
     def do(self, lines):
         answers = [one.configure(lines) for one in self.labs]
