@@ -350,9 +350,10 @@ static bool is_for_us(const struct crossing *cross, const struct fdb_entry *entr
 }
 
 static void remember(struct path *path, struct emc_entry *seen, uint64_t ingress,
-		     const struct arrival *a, const struct topo_if *out, uint32_t form)
+		     const struct arrival *a, const struct topo_if *out, uint32_t form,
+		     unsigned reserve)
 {
-	unsigned max = out->mtu + FORWARDABLE_SLACK;
+	unsigned max = out->mtu + FORWARDABLE_SLACK - reserve;
 
 	*seen = (struct emc_entry){.key = {a->dst, a->src},
 				   .ingress = ingress,
@@ -407,7 +408,9 @@ static __attribute__((noinline)) struct verdict
 look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 	struct xsk_frame *frame, const struct arrival *a, struct emc_entry *seen, uint64_t ingress)
 {
-	struct crossing cross = {.in = in, .br = br, .size = a->size};
+	/* br_nf_dev_queue_xmit() grants no room for a tag: it cuts or drops IP longer than the MTU. */
+	const unsigned reserve = br->self->flags & TOPO_BR_NF ? TAG_SIZE : 0;
+	struct crossing cross = {.in = in, .br = br, .size = a->size + reserve};
 	unsigned learnt = path->learn_count;
 	const struct topo_if *out = NULL;
 	uint64_t members = 0;
@@ -445,7 +448,7 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 		return verdict;
 	}
 	if (path->learn_count == learnt) {
-		remember(path, seen, ingress, a, out, form);
+		remember(path, seen, ingress, a, out, form, reserve);
 	}
 	return send_by(frame, a, out->slot, form);
 }

@@ -233,6 +233,17 @@ static void br_netfilter_judges_bridged_ip_and_trims_padding(void **state)
 	assert_tx(run(0), 1);
 	frame.len--;
 	assert_punt(run(0), PUNT_BAD_IP);
+	/* No room for a tag: IP longer than the MTU is cut or dropped, remembered or not. */
+	for (unsigned len = 1500 + ETH_SIZE; len <= 1500 + ETH_SIZE + 4; len++) {
+		l2(world_station(1), world_station(0));
+		((struct eth *)bytes)->type_be = htons(0x88b5);
+		frame.len = len;
+		if (len == 1500 + ETH_SIZE) {
+			assert_tx(run(0), 1);
+		} else {
+			assert_punt(run(0), PUNT_TOO_BIG);
+		}
+	}
 }
 
 /* Make the IPv6 packet say that headers of `next` and, if that is not 44 itself, 44 follow. */
