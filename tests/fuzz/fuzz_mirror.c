@@ -46,17 +46,17 @@ int guard_fd(const struct guard *guard)
 	return -1;
 }
 
+bool guard_read(struct guard *guard)
+{
+	return false;
+}
+
 bool guard_poll(struct guard *guard)
 {
 	return false;
 }
 
 bool guard_watch(struct guard *guard, const struct guard_device *devices, unsigned count)
-{
-	return false;
-}
-
-bool guard_qdiscs(struct guard *guard)
 {
 	return false;
 }
