@@ -247,8 +247,9 @@ static void a_blocked_egress_is_counted_and_harms_nobody_else(void **state)
 
 static void punts_and_drops_are_counted_by_reason_on_the_ingress(void **state)
 {
+	world_fdb(&world, world_station(6), 1, 0, FDB_DYNAMIC);
 	inject(0, world_mac(2), world_station(0));
-	inject(0, world_station(0), world_station(0)); /* to itself: same port */
+	inject(0, world_station(6), world_station(0)); /* behind the same port */
 	assert_int_equal(pipe_inject(pipes[0], bytes, 10), 0);
 	worker_burst(worker);
 	assert_int_equal(count(0)->punted[PUNT_LOCAL], 1);
