@@ -267,8 +267,9 @@ int ethtool_rss_queues(const char *ifname)
 /*
  * virtio_net counts among its channels the queues that it sets apart for XDP while a program is on the
  * device (virtnet_xdp_set()).  They receive as any other, but what an XSK sends by them is never sent
- * (virtnet_poll_tx(), is_xdp_raw_buffer_queue()).  The queues that the stack sends by are the others,
- * and sysfs counts those.
+ * (virtnet_poll_tx(), is_xdp_raw_buffer_queue()), and binding one there again after the number of queues
+ * has changed was seen to end in virtnet_rq_unmap_free_buf(), with the kernel.  They are no queues of
+ * ours: what they receive is passed.  The others are those that the stack sends by; sysfs counts them.
  */
 static void leave_xdp_queues(const char *ifname, struct ethtool_info *out)
 {
@@ -281,6 +282,9 @@ static void leave_xdp_queues(const char *ifname, struct ethtool_info *out)
 	do {
 		snprintf(path, sizeof(path), "/sys/class/net/%s/queues/tx-%u", ifname, count);
 	} while (access(path, F_OK) == 0 && ++count < out->tx_queues);
+	if (count > 0 && count < out->rx_queues) {
+		out->rx_queues = count;
+	}
 	if (count > 0) {
 		out->tx_queues = count;
 	}

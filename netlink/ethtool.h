@@ -26,12 +26,11 @@ enum ethtool_feature {
 #define ETHTOOL_STRIP (1u << ETHTOOL_RX_VLAN | 1u << ETHTOOL_RX_STAG)
 
 struct ethtool_info {
-	char driver[32];    /* ETHTOOL_GDRVINFO; "" unknown */
-	unsigned rx_queues; /* rx + combined channels; 0 unknown (assume 1) */
+	char driver[32]; /* ETHTOOL_GDRVINFO; "" unknown */
 	unsigned
-		tx_queues; /* tx + combined channels that a socket can send by; 0 unknown (assume as
-			      * many) */
-	uint32_t on;       /* bit an ethtool_feature: active */
+		rx_queues; /* rx + combined channels that a socket can have; 0 unknown (assume 1) */
+	unsigned tx_queues;  /* tx + combined likewise; 0 unknown (assume as many) */
+	uint32_t on;         /* bit an ethtool_feature: active */
 	uint32_t changeable; /* likewise: can be switched */
 	bool rx_vlan_strip;  /* ETHTOOL_RX_VLAN or ETHTOOL_RX_STAG is active */
 	bool vlan_hint;      /* netdev family: the driver shows a stripped tag to XDP */
