@@ -276,7 +276,8 @@ static void br1_input(struct out *out, int member, struct skb skb)
 		return;
 	}
 	at = station_at(vid, skb.src);
-	if ((has_flag(ifindex, TOPO_LOCKED) && at != member) ||
+	/* To itself: learnt first, which nobody here can do as quickly. */
+	if (same_mac(skb.dst, skb.src) || (has_flag(ifindex, TOPO_LOCKED) && at != member) ||
 	    (same_mac(skb.src, world_mac(IF_BR1)) && vid != 20)) {
 		out->outcome = OUT_KERNEL;
 		return;
@@ -298,7 +299,7 @@ static void br1_input(struct out *out, int member, struct skb skb)
 
 static void br2_input(struct out *out, uint32_t ifindex, struct skb skb)
 {
-	if (same_mac(skb.src, world_mac(IF_BR2))) {
+	if (same_mac(skb.src, world_mac(IF_BR2)) || same_mac(skb.dst, skb.src)) {
 		out->outcome = OUT_KERNEL;
 	} else if (same_mac(skb.dst, world_mac(IF_BR2))) {
 		receive(out, IF_BR2, skb, true, 0);
