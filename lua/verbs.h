@@ -2,8 +2,8 @@
 /*
  * verbs: what a configuration file can say.
  *
- * What:    `port`, `workers`, `on_failure`, `netfilter`, `limits` as Lua globals that fill a struct config,
- *          and an error with a suggestion for any other global that is read.
+ * What:    `port`, `workers`, `on_failure`, `netfilter`, `limits` as Lua globals that fill a struct
+ *          config, and an error with a suggestion for any other global that is read.
  * Callers: lua/host.c, inside a protected call: errors are Lua errors.
  * Owner:   `verbs` belongs to the caller and must outlive the Lua state.
  */

@@ -49,8 +49,8 @@ struct setting {
  *
  * priority ... flush: spanning tree, which the kernel or mstpd runs; what comes of it is the state.
  * guard, root_block: act on BPDUs, which the kernel gets; what comes of it is the state.
- * fastleave, multicast_router, mcast_*_groups, eht: snooping, which is the kernel's; what comes of it
- *   is the multicast database.
+ * fastleave, multicast_router, mcast_*_groups, eht: snooping, which is the kernel's; what comes
+ *   of it is the multicast database.
  * mcast_flood, bcast_flood, group_fwd_mask: about broadcast, multicast that is in no group, and
  *   01-80-C2-00-00-xx: the kernel floods those.
  * learning_sync: between the kernel and a switching chip.

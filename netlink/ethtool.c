@@ -265,11 +265,12 @@ int ethtool_rss_queues(const char *ifname)
 }
 
 /*
- * virtio_net counts among its channels the queues that it sets apart for XDP while a program is on the
- * device (virtnet_xdp_set()).  They receive as any other, but what an XSK sends by them is never sent
- * (virtnet_poll_tx(), is_xdp_raw_buffer_queue()), and binding one there again after the number of queues
- * has changed was seen to end in virtnet_rq_unmap_free_buf(), with the kernel.  They are no queues of
- * ours: what they receive is passed.  The others are those that the stack sends by; sysfs counts them.
+ * virtio_net counts among its channels the queues that it sets apart for XDP while a program is on
+ * the device (virtnet_xdp_set()).  They receive as any other, but what an XSK sends by them is
+ * never sent (virtnet_poll_tx(), is_xdp_raw_buffer_queue()), and binding one there again after the
+ * number of queues has changed was seen to end in virtnet_rq_unmap_free_buf(), with the kernel.
+ * They are no queues of ours: what they receive is passed.  The others are those that the stack
+ * sends by; sysfs counts them.
  */
 static void leave_xdp_queues(const char *ifname, struct ethtool_info *out)
 {

@@ -377,7 +377,7 @@ void groups_sweep(struct mirror *mirror)
 	}
 }
 
-/* What bridges do not notify. --------------------------------------------------------------------------------- */
+/* What bridges do not notify. ------------------------------------------------------------------ */
 
 static void on_bridge(const struct nlmsghdr *message, void *arg)
 {

@@ -105,8 +105,8 @@ static void link_remove(struct mirror *mirror, struct link *link)
 {
 	size_t at = (size_t)(link - mirror->link);
 
-	/* Its IPv4 routes went without a word, others that have a hop by it too (fib_sync_down_dev()),
-	 * and hops of IPv6 ones. */
+	/* Its IPv4 routes went without a word, others that have a hop by it too
+	 * (fib_sync_down_dev()), and hops of IPv6 ones. */
 	link->nl.flags = 0;
 	link_hops(mirror, link, true);
 	free(link->vlans);
@@ -464,8 +464,8 @@ void links_address(struct mirror *mirror, const struct nlmsghdr *message)
 		return;
 	}
 	local_delete(mirror, addr.family, &addr.addr, SYNC_ADDR, addr.ifindex);
-	/* fib_sync_down_addr(): routes with this preferred source went silently; fib_disable_ip(): all
-	 * by the interface did, with its last address. */
+	/* fib_sync_down_addr(): routes with this preferred source went silently; fib_disable_ip():
+	 * all by the interface did, with its last address. */
 	if (addr.family == IP_V4 && (rib_prefsrcs(mirror->tables->rib, IP_V4) != 0 ||
 				     !has_address4(mirror, addr.ifindex))) {
 		sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));

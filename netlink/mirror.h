@@ -99,9 +99,9 @@ void mirror_set_bound(struct mirror *mirror, unsigned slot, bool bound);
 void mirror_learn(struct mirror *mirror, uint32_t ifindex, const struct mac *mac, uint16_t vlan);
 void mirror_stats(const struct mirror *mirror, struct mirror_stats *out);
 
-/* Is it equal to the kernel?  Compared with a fresh reading of everything, in slices, while the event
- * loop turns; a difference that is only a change on its way is none.  Costs the memory of a second
- * set of tables while it lasts. */
+/* Is it equal to the kernel?  Compared with a fresh reading of everything, in slices, while the
+ * event loop turns; a difference that is only a change on its way is none.  Costs the memory of a
+ * second set of tables while it lasts. */
 struct mirror_difference {
 	const char *kind; /* "link", "address", "rule", "conf", "neighbour", "fdb", "route" */
 	const char *what; /* "missing": the kernel alone has it; "extra": the tables alone;

@@ -167,8 +167,8 @@ struct refresh {
 	size_t fdb_cursor;   /* how far through the table that was */
 	uint32_t ageing_s;   /* the shortest of any bridge */
 	size_t neigh_cursor; /* how far through the neighbours */
-	/* When the last but one pass through them began, so that all of its marks are older than this
-	 * pass's; and the last. */
+	/* When the last but one pass through them began, so that all of its marks are older than
+	 * this pass's; and the last. */
 	uint32_t neigh_s, neigh_next_s;
 };
 
@@ -256,8 +256,8 @@ bool sync_sweep(struct mirror *mirror, enum sync_kind kind, bool known);
 /* For a mirror that is not live: one kind, until it no longer runs; then sync.failed says whether
  * it could not be read. */
 void sync_begin(struct mirror *mirror, enum sync_kind kind);
-/* A datagram of the running dump, or a part of its sweep. 0, -EAGAIN when nothing has come yet, or a
- * socket that does not work. */
+/* A datagram of the running dump, or a part of its sweep. 0, -EAGAIN when nothing has come yet, or
+ * a socket that does not work. */
 int sync_advance(struct mirror *mirror);
 
 /* links.c */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Next-hop objects.  Routes name them by id, and follow in the rib by themselves; here is only what an
- * object is, so that a group is told again when one of its members changes.
+ * Next-hop objects.  Routes name them by id, and follow in the rib by themselves; here is only what
+ * an object is, so that a group is told again when one of its members changes.
  *
- * A resilient group is mirrored bucket by bucket.  The kernel moves a bucket that it takes for idle;
- * what the fast path sends through one it does not see.
+ * A resilient group is mirrored bucket by bucket.  The kernel moves a bucket that it takes for
+ * idle; what the fast path sends through one it does not see.
  */
 #include "netlink/mirror_int.h"
 

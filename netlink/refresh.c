@@ -17,9 +17,9 @@
  * quarter of the shortest ageing time. */
 #define FDB_REFRESH_S 8
 #define FDB_PART 32u /* entries more than its share that a tick looks at */
-/* All neighbours are looked at in so many ticks, 5 s: as long as the kernel waits in DELAY before it
- * probes.  Thousands that went stale together are then probed one after the other, and go stale so
- * the next time. */
+/* All neighbours are looked at in so many ticks, 5 s: as long as the kernel waits in DELAY before
+ * it probes.  Thousands that went stale together are then probed one after the other, and go stale
+ * so the next time. */
 #define NEIGH_TICKS 50
 #define NEIGH_PART 64u /* more than its share that a tick looks at */
 #define NEIGH_USED_S 2 /* used so recently counts as in use, as does: since it was last looked at */

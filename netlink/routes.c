@@ -15,9 +15,9 @@
 /* A tos that no route has: such a key makes its prefix the kernel's (rib.h). */
 #define TOS_SOURCE_SPECIFIC 0xff
 
-/* Take out hops that are dead although their device is up: its last address went (fib_disable_ip()),
- * and when it gets one they are alive again without a word.  Of the others the rib is told by device
- * (links.c). */
+/* Take out hops that are dead although their device is up: its last address went
+ * (fib_disable_ip()), and when it gets one they are alive again without a word.  Of the others the
+ * rib is told by device (links.c). */
 static void drop_dead_hops(struct mirror *mirror, struct nl_route *nl)
 {
 	struct rib_route *route = &nl->route;

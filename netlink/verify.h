@@ -4,8 +4,8 @@
  *
  * What:    reads everything from the kernel into a second mirror that is never live, by the code
  *          that fills the first, and compares the two (netlink/compare) at moments when no
- *          notification waits and no resync is wanted.  What differs is looked at a second time with
- *          a second reading: a difference counts only when it is there again, and nothing was
+ *          notification waits and no resync is wanted.  What differs is looked at a second time
+ *          with a second reading: a difference counts only when it is there again, and nothing was
  *          notified of the object since that reading began.
  * Callers: netlink/mirror, on behalf of mirror_verify().
  * Thread:  control, in slices; the second mirror's memory is given back by a thread of its own,

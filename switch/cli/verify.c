@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/* verify: `shunt mirror --verify`: starts a comparison in the daemon, waits for it, shows the result. */
+/* verify: `shunt mirror --verify`: starts a comparison in the daemon, waits for it, shows the
+ * result. */
 #include <stdio.h>
 #include <string.h>
 #include <time.h>

@@ -207,7 +207,8 @@ static const struct mdb_entry *group_of(const struct path *path, const struct cr
 	return entry;
 }
 
-/* The members that listen, whatever may be between; false when one of them is not ours to send to. */
+/* The members that listen, whatever may be between; false when one of them is not ours to send
+ * to. */
 static bool listeners(const struct path *path, const struct crossing *cross,
 		      const struct xsk_frame *frame, const struct arrival *a, uint64_t *members)
 {
@@ -278,7 +279,8 @@ static int hooks(const struct topo_if *in, const struct topo_bridge *br, struct 
 	return AGREED;
 }
 
-/* The source side of br_handle_frame_finish(): why the frame is the kernel's to judge, or AGREED. */
+/* The source side of br_handle_frame_finish(): why the frame is the kernel's to judge, or
+ * AGREED. */
 static int learn(struct path *path, const struct crossing *cross, uint64_t src)
 {
 	const struct topo_if *in = cross->in;
@@ -408,7 +410,8 @@ static __attribute__((noinline)) struct verdict
 look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 	struct xsk_frame *frame, const struct arrival *a, struct emc_entry *seen, uint64_t ingress)
 {
-	/* br_nf_dev_queue_xmit() grants no room for a tag: it cuts or drops IP longer than the MTU. */
+	/* br_nf_dev_queue_xmit() grants no room for a tag: it cuts or drops IP longer than the
+	 * MTU. */
 	const unsigned reserve = br->self->flags & TOPO_BR_NF ? TAG_SIZE : 0;
 	struct crossing cross = {.in = in, .br = br, .size = a->size + reserve};
 	unsigned learnt = path->learn_count;
@@ -428,8 +431,8 @@ look_up(struct path *path, const struct topo_if *in, const struct topo_bridge *b
 	if (a->dst & MAC_GROUP && !listeners(path, &cross, frame, a, &members)) {
 		return verdict_punt(PUNT_MULTICAST);
 	}
-	/* Learnt first and looked up then, it is where it came from (br_handle_frame_finish()); here
-	 * what is learnt shows later. */
+	/* Learnt first and looked up then, it is where it came from (br_handle_frame_finish());
+	 * here what is learnt shows later. */
 	if (a->dst == a->src) {
 		return verdict_punt(PUNT_BAD_SOURCE);
 	}

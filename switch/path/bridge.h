@@ -22,8 +22,8 @@ static inline bool bridge_is_plain(const struct topo_if *in, const struct topo_b
 /* A frame with no tag that came in by a port which is a member. `src` is unicast. */
 struct verdict bridge(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 		      bool plain, struct xsk_frame *frame, uint64_t dst, uint64_t src);
-/* A frame with a tag that came in by a plain port which has no VLAN devices: the port it was sent to,
- * as the one like it before; or -1: nothing was done to it, ask bridge_tagged(). */
+/* A frame with a tag that came in by a plain port which has no VLAN devices: the port it was sent
+ * to, as the one like it before; or -1: nothing was done to it, ask bridge_tagged(). */
 int bridge_again(struct path *path, const struct topo_if *in, const struct topo_bridge *br,
 		 struct xsk_frame *frame);
 /* Any, by a member of any kind. */

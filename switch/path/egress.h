@@ -24,8 +24,8 @@ static inline bool egress_is_fast(const struct topo_if *out)
 
 /*
  * An IP packet of `size` bytes, no longer than out's MTU, to `dst` by `out`, for which
- * egress_is_fast() holds.  TX: `slot`, `form`, `dst`, `src` of `way` are filled, and `max` (bytes of
- * a packet) is lowered to what the port behind it takes.  PUNT: behind a bridge the MAC is not
+ * egress_is_fast() holds.  TX: `slot`, `form`, `dst`, `src` of `way` are filled, and `max` (bytes
+ * of a packet) is lowered to what the port behind it takes.  PUNT: behind a bridge the MAC is not
  * known, the VLAN is not there, or its port is not fast.
  */
 struct verdict egress(const struct path *path, const struct topo_if *out, const struct mac *dst,

@@ -2,10 +2,10 @@
 /*
  * emc: the exact-match cache: what was decided for the last frames like this one.
  *
- * What:    (ingress, source, destination) -> egress, tags and rewrite, for frames that were sent to one
- *          port.  Direct-mapped; an entry holds what bridge() or route() looked up, not what they
- *          check of each frame (header, TTL, length), which is checked on every frame all the same.
- *          The idea is Open vSwitch's (Pfaff et al., "The Design and Implementation of Open
+ * What:    (ingress, source, destination) -> egress, tags and rewrite, for frames that were sent to
+ *          one port.  Direct-mapped; an entry holds what bridge() or route() looked up, not what
+ *          they check of each frame (header, TTL, length), which is checked on every frame all the
+ *          same. The idea is Open vSwitch's (Pfaff et al., "The Design and Implementation of Open
  *          vSwitch", NSDI 2015, 4.2 and 6), with what made it fragile there left out: an entry is
  *          good for one version of the tables and for one second, so there is nothing to
  *          invalidate, and an entry in use marks its FDB entries and neighbours as used once a

@@ -37,8 +37,8 @@ static void finish_inside(const struct xsk_frame *frame)
 	parse_finish_checksum(&inside);
 }
 
-/* To what is above a port: for tags and macvlans. A frame that is not sent is looked at from where it
- * began. */
+/* To what is above a port: for tags and macvlans. A frame that is not sent is looked at from where
+ * it began. */
 static __attribute__((noinline)) struct verdict climb(struct path *path, const struct topo_if *in,
 						      struct xsk_frame *frame)
 {

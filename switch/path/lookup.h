@@ -34,8 +34,8 @@ struct verdict lookup_route(const struct path *path, const struct topo_if *in,
 			    const struct packet *packet, struct lookup *found);
 /*
  * Reverse path (RFC 3704; kernel fib_validate_source()): may the source come in by `in`, when the
- * packet leaves by the interface `out`?  False when the kernel would drop it, or when only the kernel
- * can tell.
+ * packet leaves by the interface `out`?  False when the kernel would drop it, or when only the
+ * kernel can tell.
  */
 bool lookup_source(const struct path *path, const struct topo_if *in, uint32_t out,
 		   const struct packet *packet);

@@ -2,10 +2,10 @@
 /*
  * multipath: which of several hops a packet takes, as the kernel would choose.
  *
- * What:    the kernel's hash (fib_multipath_hash(), rt6_multipath_hash()) over what its policy names,
- *          and the choice by it among a set's hops.  With net.ipv4.fib_multipath_hash_seed set the
- *          hash is the kernel's; otherwise the same over the same fields with a seed of ours, since
- *          the kernel's cannot be read.
+ * What:    the kernel's hash (fib_multipath_hash(), rt6_multipath_hash()) over what its policy
+ *          names, and the choice by it among a set's hops.  With net.ipv4.fib_multipath_hash_seed
+ *          set the hash is the kernel's; otherwise the same over the same fields with a seed of
+ *          ours, since the kernel's cannot be read.
  * Callers: path/lookup.
  * Thread:  any; pure.
  * Refuses: what it cannot look into as the kernel does (an inner header that is cut off or not IP):

@@ -44,7 +44,8 @@ enum drop_reason {
 	X(TTL, "ttl", "TTL or hop limit expires here")                                        \
 	X(OPTIONS, "options", "IP options or extension headers for routers")                  \
 	X(FORWARDING, "forwarding", "forwarding or this port's fast path is switched off")    \
-	X(BAD_SOURCE, "bad_source", "source MAC is this bridge's own, the destination, zero or multicast")     \
+	X(BAD_SOURCE, "bad_source",                                                           \
+	  "source MAC is this bridge's own, the destination, zero or multicast")              \
 	X(UNSUPPORTED, "unsupported", "a kind of frame the fast path does not forward")       \
 	X(FRAGMENT, "fragment", "fragment that the kernel may reassemble (conntrack)")        \
 	X(LOCKED, "locked", "source not authorised at a locked bridge port")                  \

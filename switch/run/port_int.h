@@ -60,8 +60,8 @@ struct ports {
  * ->mode.  A steer that was kept for this interface is used again.  After a failure there are no
  * sockets, and a steer at most if it was there before. */
 int port_take(struct ports *ports, struct port *port);
-/* Generic XDP, whatever the program (an empty one does), makes llc_rcv() drop 802.2 frames: seen with
- * BPDUs on veth, Linux 6.18.  On a bridge that goes by STP this would be a loop. */
+/* Generic XDP, whatever the program (an empty one does), makes llc_rcv() drop 802.2 frames: seen
+ * with BPDUs on veth, Linux 6.18.  On a bridge that goes by STP this would be a loop. */
 bool port_breaks_stp(const struct port *port, enum xsk_mode mode);
 /* Write down, and log once, why it failed. */
 void port_explain(struct port *port, int err);

@@ -10,8 +10,8 @@
  * Thread:  as said at each call.  Commands and events are queues between control and worker.
  * Owner:   the worker owns the ledger (io/umem) and every xsk between worker_add() and its event.
  * Full:    a full egress: see io/xsk.h; no frames left for the copies of a flood: the ports that
- *          need that form count tx_full; a full event queue: the learn event is lost, the next frame
- *          of that station sends it again (there is always room for the other events).
+ *          need that form count tx_full; a full event queue: the learn event is lost, the next
+ *          frame of that station sends it again (there is always room for the other events).
  * Refuses: more commands in flight than the queue holds (-EAGAIN).
  *
  * Hang: steer notes when a queue's first unanswered frame was redirected (bpf/shared.h).  When the

@@ -67,7 +67,8 @@ bool fdb_walk(struct fdb *fdb, size_t *cursor, size_t budget,
 
 /* Reader: valid until the reader's next quiescent state. */
 const struct fdb_entry *fdb_find(const struct fdb *fdb, const struct fdb_key *key);
-/* Reader: there are MACs that did not fit, so a MAC that is not found may be known to the kernel. */
+/* Reader: there are MACs that did not fit, so a MAC that is not found may be known to the
+ * kernel. */
 bool fdb_partial(const struct fdb *fdb);
 /* The same for who has the key in registers: `mac` as addr.h's mac_word() gives it. */
 const struct fdb_entry *fdb_find_word(const struct fdb *fdb, uint32_t bridge, uint16_t vlan,

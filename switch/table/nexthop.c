@@ -144,8 +144,8 @@ static bool is_dead(const struct pool *pool, uint8_t family, uint32_t ifindex)
 	return false;
 }
 
-/* The set without its dead hops: itself when there are none; the kernel's when all are, since it may
- * then go on to a shorter prefix. */
+/* The set without its dead hops: itself when there are none; the kernel's when all are, since it
+ * may then go on to a shorter prefix. */
 static struct made *made_alive(struct pool *pool, const struct item *item)
 {
 	struct hop alive[NEXTHOP_HOPS_MAX];

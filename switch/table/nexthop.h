@@ -48,7 +48,8 @@ struct nexthop {
 	uint32_t mtu;          /* of the route, bytes; 0 none: that of the interface */
 	uint32_t weight_total; /* sum of weights */
 	uint32_t bucket_count; /* of a resilient group; 0: hash threshold */
-	/* Behind the hops: for each its upper bound (31 bits), then the hop number of each bucket. */
+	/* Behind the hops: for each its upper bound (31 bits), then the hop number of each
+	 * bucket. */
 	struct hop hop[];
 };
 
@@ -80,8 +81,8 @@ int nexthops_object(struct nexthops *nexthops, uint32_t id);
 int nexthops_object_set(struct nexthops *nexthops, uint32_t id, const struct nexthop_spec *spec);
 /* It is NEXTHOP_KERNEL again for who refers to it.  Returns its index, 0 when nobody does. */
 uint32_t nexthops_object_delete(struct nexthops *nexthops, uint32_t id);
-/* Hops of the family's sets (not of objects) by this device are dead, or alive again.  False: out of
- * memory, sets that lead there are NEXTHOP_KERNEL or still as they were. */
+/* Hops of the family's sets (not of objects) by this device are dead, or alive again.  False: out
+ * of memory, sets that lead there are NEXTHOP_KERNEL or still as they were. */
 bool nexthops_device(struct nexthops *nexthops, enum ip_family family, uint32_t ifindex, bool dead);
 /* Does any set lead by the device? */
 bool nexthops_use(const struct nexthops *nexthops, uint32_t ifindex);

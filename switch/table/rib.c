@@ -559,8 +559,8 @@ void rib_resync_begin(struct rib *rib, enum ip_family family)
 {
 	unsigned last = rib->round[family];
 
-	/* After a sweep all routes are of one round, and a new number is enough.  One that was begun
-	 * and not swept leaves two kinds; when the numbers run out, make them one again. */
+	/* After a sweep all routes are of one round, and a new number is enough.  One that was
+	 * begun and not swept leaves two kinds; when the numbers run out, make them one again. */
 	if (++rib->unswept[family] == RIB_ROUNDS) {
 		for (uint32_t at = 1; at < rib->next; at++) {
 			if (rib->route[at].family == family) {

@@ -56,10 +56,9 @@ struct rib_route {
 	 * content is the same route told twice.  0, not known: it may be a twin, and deleting one
 	 * of them leaves the prefix in doubt. */
 	uint32_t origin;
-	uint32_t
-		object; /* id of the next-hop object it leads to, which says what `hop` would; 0 none */
-	uint32_t mtu; /* bytes; 0 none */
-	bool prefsrc; /* goes without a word with its preferred source address */
+	uint32_t object; /* next-hop object it leads to, which says what `hop` would; 0 none */
+	uint32_t mtu;    /* bytes; 0 none */
+	bool prefsrc;    /* goes without a word with its preferred source address */
 	struct hop hop[NEXTHOP_HOPS_MAX];
 };
 
@@ -82,8 +81,9 @@ int rib_set(struct rib *rib, const struct rib_route *route, enum rib_how how);
 int rib_delete(struct rib *rib, const struct rib_route *route, bool merge);
 /* What the key's routes are now only a resync tells. */
 void rib_doubt(struct rib *rib, const struct rib_key *key);
-/* Mark and sweep; begin again when a dump was interrupted and is asked anew.  The sweep goes in parts:
- * from `*cursor` on (0 at first), as much work as removing `budget` routes.  True: there is more. */
+/* Mark and sweep; begin again when a dump was interrupted and is asked anew.  The sweep goes in
+ * parts: from `*cursor` on (0 at first), as much work as removing `budget` routes.  True: there is
+ * more. */
 void rib_resync_begin(struct rib *rib, enum ip_family family);
 bool rib_resync_sweep(struct rib *rib, enum ip_family family, size_t *cursor, size_t budget);
 size_t rib_count(const struct rib *rib, enum ip_family family);
@@ -92,8 +92,8 @@ void rib_each(struct rib *rib, void (*fn)(const struct rib_route *route, void *a
 /* The same in parts, as the sweep: what comes between two parts may be missed or seen twice. */
 bool rib_walk(struct rib *rib, size_t *cursor, size_t budget,
 	      void (*fn)(const struct rib_route *route, void *arg), void *arg);
-/* Is there the same route (`origin` aside) with the same action?  For one that rib_walk() of another
- * rib gave. */
+/* Is there the same route (`origin` aside) with the same action?  For one that rib_walk() of
+ * another rib gave. */
 bool rib_has(const struct rib *rib, const struct rib_route *route);
 /* Does the fib, at the prefix's first address, say what the routes amount to?  Slow: one search a
  * prefix length. */

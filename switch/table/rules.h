@@ -8,7 +8,8 @@
  *          fib_rules_lookup() does, for a forwarded packet without a mark.
  * Callers: netlink/rules builds it; switch/path reads it through the topo it is part of.
  * Thread:  built by the control thread; read under RCU.
- * Owner:   topo_set_routing() takes it; the fibs are the rib's, which keeps them as long as it lives.
+ * Owner:   topo_set_routing() takes it; the fibs are the rib's, which keeps them as long as it
+ *          lives.
  * Full:    routing_create() returns NULL without memory: the old topo stays in force.
  * Refuses: to judge by what it does not know: RULE_KERNEL, and what follows is the kernel's.
  */
@@ -29,8 +30,9 @@ struct rule {
 	uint8_t action; /* enum rule_action */
 	uint8_t src_len, dst_len;
 	bool invert, l3mdev;
-	bool never;       /* selectors that no forwarded packet has (oif, an interface gone) */
-	int16_t suppress; /* a route found by a prefix no longer than this does not count; -1 none */
+	bool never; /* selectors that no forwarded packet has (oif, an interface gone) */
+	/* a route found by a prefix no longer than this does not count; -1 none */
+	int16_t suppress;
 	uint16_t jump;
 	uint32_t iif; /* 0 any */
 	uint32_t priority;
@@ -82,8 +84,8 @@ struct rules_packet {
 struct routing *routing_create(unsigned rules4, unsigned rules6, unsigned vrfs);
 void routing_destroy(struct routing *routing);
 
-/* Reader: what the packet's destination leads to: NULL no route, one of NEXTHOP_KERNEL when only the
- * kernel can tell. */
+/* Reader: what the packet's destination leads to: NULL no route, one of NEXTHOP_KERNEL when only
+ * the kernel can tell. */
 const struct nexthop *rules_lookup(const struct routing *routing, const struct nexthops *nexthops,
 				   const struct rules_packet *packet);
 

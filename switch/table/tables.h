@@ -37,8 +37,8 @@ struct tables_limits {
 /* All created or none. 0 or -errno. */
 int tables_create(struct tables *tables, const struct tables_limits *limits);
 void tables_destroy(struct tables *tables); /* no reader may be left */
-/* Publish a new topo; the old one is freed after a grace period.  One without routing gets the rules
- * that a system starts with: tables local, main, default. */
+/* Publish a new topo; the old one is freed after a grace period.  One without routing gets the
+ * rules that a system starts with: tables local, main, default. */
 void tables_publish_topo(struct tables *tables, struct topo *topo);
 
 /* Reader: another number after any change that a look-up could see.  What is found after asking is

@@ -46,8 +46,8 @@ enum {
 	TOPO_ISOLATED = 1u << 12,     /* bridge member: no frames to others that are isolated */
 	TOPO_LOCKED = 1u << 13,       /* bridge member: a source must be known, here, not locked */
 	TOPO_NO_ADDR4 = 1u << 14,     /* has no IPv4 address */
-	/* Frames may be routed in by it, not out: a macvlan in mode bridge, whose siblings, unseen in
-	 * other namespaces, get what is sent to them without a wire (macvlan_queue_xmit()). */
+	/* Frames may be routed in by it, not out: a macvlan in mode bridge, whose siblings, unseen
+	 * in other namespaces, get what is sent to them without a wire (macvlan_queue_xmit()). */
 	TOPO_IN_ONLY = 1u << 15,
 };
 

@@ -4,10 +4,11 @@
  *
  *   pipe CASE [--partial] [--bursts N] [--entries N] [--flows N] [--size BYTES]
  *
- * CASE is bridged, routed4, routed6, bridged-tagged or bridged-untagging.  Two ports are pipes (io/pipe.h); bursts of 64 frames are
- * put on the first one's RX ring, worker_burst() forwards them, the second one's TX ring is emptied
- * and completed.  Only worker_burst() is timed; under callgrind --toggle-collect=worker_burst only
- * it is counted.  Prints one line of JSON; exits 1 when a frame did not come out at the other end.
+ * CASE is bridged, routed4, routed6, bridged-tagged or bridged-untagging.  Two ports are pipes
+ * (io/pipe.h); bursts of 64 frames are put on the first one's RX ring, worker_burst() forwards
+ * them, the second one's TX ring is emptied and completed.  Only worker_burst() is timed; under
+ * callgrind --toggle-collect=worker_burst only it is counted.  Prints one line of JSON; exits 1
+ * when a frame did not come out at the other end.
  *
  * --entries: MACs or routes in the tables; --flows: how many of them the frames are for; --partial:
  * the ports may carry unfinished checksums, as veth does and most NICs do not.

@@ -286,7 +286,8 @@ static inline const struct topo_bridge *bridge(void)
 						     : NULL;
 }
 
-/* Where an unknown unicast goes, by slot, on a bridge that does not filter VLANs; and is that all? */
+/* Where an unknown unicast goes, by slot, on a bridge that does not filter VLANs; and is that
+ * all? */
 static inline uint64_t flood_slots(void)
 {
 	uint64_t slots = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * meta: a frame with the mark leaves with its outer VLAN tag beside it (the skb's metadata) instead of
- * in it, as a VLAN device on the peer would send it.  tc egress of a test host.
+ * meta: a frame with the mark leaves with its outer VLAN tag beside it (the skb's metadata) instead
+ * of in it, as a VLAN device on the peer would send it.  tc egress of a test host.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>

@@ -6,6 +6,39 @@
 
 #include "netlink/decode.h"
 
+static void decode_more(unsigned kind, const uint8_t *copy, size_t size)
+{
+	union decoded out;
+
+	switch (kind) {
+	case 9:
+		decode_generation(copy, size, &out.word);
+		break;
+	case 10:
+		decode_spdinfo(copy, size, &out.word);
+		break;
+	case 11:
+		decode_vlans(copy, size, on_vlan, NULL);
+		break;
+	case 12:
+		out.word = 0;
+		decode_mdb(copy, size, on_group, on_router, &out.word);
+		break;
+	case 13:
+		decode_filter_kind(copy, size, out.kind, sizeof(out.kind));
+		break;
+	case 14:
+		decode_flowtable(copy, size, &out.chain);
+		break;
+	case 15:
+		decode_policy(copy, size, &out.policy);
+		break;
+	case 16:
+		decode_link_xdp(copy, size, &out.word);
+		break;
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union decoded {
@@ -54,6 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size--;
 	copy = malloc(size);
 	memcpy(copy, data + 1, size);
+	decode_more(data[0] % 17, copy, size);
 	switch (data[0] % 17) {
 	case 0:
 		decode_link(copy, size, &out.link);
@@ -87,31 +121,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		break;
 	case 8:
 		decode_hook(copy, size, &out.hook);
-		break;
-	case 9:
-		decode_generation(copy, size, &out.word);
-		break;
-	case 10:
-		decode_spdinfo(copy, size, &out.word);
-		break;
-	case 11:
-		decode_vlans(copy, size, on_vlan, NULL);
-		break;
-	case 12:
-		out.word = 0;
-		decode_mdb(copy, size, on_group, on_router, &out.word);
-		break;
-	case 13:
-		decode_filter_kind(copy, size, out.kind, sizeof(out.kind));
-		break;
-	case 14:
-		decode_flowtable(copy, size, &out.chain);
-		break;
-	case 15:
-		decode_policy(copy, size, &out.policy);
-		break;
-	case 16:
-		decode_link_xdp(copy, size, &out.word);
 		break;
 	}
 	free(copy);

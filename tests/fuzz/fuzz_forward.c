@@ -5,9 +5,10 @@
  * An input is a byte that says what of the maze is worn, and what changes before the same burst
  * comes a second time; and the burst: records of {control, pick, length (2, little endian; the
  * first bit chooses short frames, the second the frame before with another length, the third a VLAN
- * tag)} and that many bytes, or as many as there are, the rest being made up.  The control byte's low bits say by which
- * port the frame comes; its other bits mend the frame (a known MAC, a known address, a right header
- * checksum), so that the way past the first checks need not be found by luck.
+ * tag)} and that many bytes, or as many as there are, the rest being made up.  The control byte's
+ * low bits say by which port the frame comes; its other bits mend the frame (a known MAC, a known
+ * address, a right header checksum), so that the way past the first checks need not be found by
+ * luck.
  *
  * Every frame is forwarded twice: alone, as a copy that ends where an unmapped page begins, by a
  * path that remembers nothing; and with its burst, in its chunk with the rest of the chunk

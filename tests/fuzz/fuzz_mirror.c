@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Any netlink messages, in any order, through the mirror into the tables: after each input the tables
- * must still be what their headers promise, asked the slow way.  No socket and no kernel: messages
- * are handed to mirror_message(), a resync is its marks and sweeps, the guard is a fake below.
+ * Any netlink messages, in any order, through the mirror into the tables: after each input the
+ * tables must still be what their headers promise, asked the slow way.  No socket and no kernel:
+ * messages are handed to mirror_message(), a resync is its marks and sweeps, the guard is a fake
+ * below.
  *
  * The tables live through all inputs, and a resync that is told nothing empties them after each:
  * what stays behind was lost track of.

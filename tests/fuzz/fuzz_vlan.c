@@ -2,14 +2,14 @@
 /*
  * fuzz_vlan: VLANs through forward(), against a model of the kernel's way.
  *
- * The world is that of vlan_world.h.  An input is 8 bytes that change it (who is untagged, isolated,
- * hairpin, locked; the bridge's protocol; who is in which VLAN), and then records of 4 bytes, a frame
- * each: by which port, with up to three tags, from whom, for whom.  The model takes a frame through
- * the devices as the kernel does, with one tag beside the frame and the others in it
- * (__netif_receive_skb_core(), br_handle_frame_finish(), __allowed_ingress(), br_handle_vlan(),
+ * The world is that of vlan_world.h.  An input is 8 bytes that change it (who is untagged,
+ * isolated, hairpin, locked; the bridge's protocol; who is in which VLAN), and then records of 4
+ * bytes, a frame each: by which port, with up to three tags, from whom, for whom.  The model takes
+ * a frame through the devices as the kernel does, with one tag beside the frame and the others in
+ * it (__netif_receive_skb_core(), br_handle_frame_finish(), __allowed_ingress(), br_handle_vlan(),
  * vlan_dev_hard_start_xmit()), sharing no code with switch/path, and says what comes out of which
- * port, or that the kernel must say.  Both have to agree, byte for byte, for each frame alone and for
- * the one after it that is the same.
+ * port, or that the kernel must say.  Both have to agree, byte for byte, for each frame alone and
+ * for the one after it that is the same.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -440,7 +440,8 @@ static void judge_frame(unsigned slot, const struct skb *skb, uint32_t now_s)
 			require(frame.data == chunk + FRAME_HEADROOM &&
 					!memcmp(frame.data, before, frame.len),
 				"not as it came");
-			/* A route back out of where it came from is the kernel's, whatever the model. */
+			/* A route back out of where it came from is the kernel's, whatever the
+			 * model. */
 			require(want.outcome == (verdict.kind == VERDICT_PUNT ? OUT_KERNEL
 									      : OUT_DROP) ||
 					(verdict.kind == VERDICT_PUNT &&
@@ -476,7 +477,8 @@ static void change_world(const uint8_t *data)
 	vlan_topo(&world);
 }
 
-/* What luck would take long to find: every pair of tags, for every MAC, in the world as it is built. */
+/* What luck would take long to find: every pair of tags, for every MAC, in the world as it is
+ * built. */
 static void sweep(void)
 {
 	for (unsigned way = 0; way < 32; way++) {

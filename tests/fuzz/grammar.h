@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * grammar: rtnetlink messages out of any bytes: mostly well formed, about a small world of
- * interfaces, prefixes and stations so that they meet; some damaged in one of the ways a message can
- * be.
+ * interfaces, prefixes and stations so that they meet; some damaged in one of the ways a message
+ * can be.
  */
 #ifndef SHUNT_TESTS_FUZZ_GRAMMAR_H
 #define SHUNT_TESTS_FUZZ_GRAMMAR_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * routes: fills the kernel's tables by the hundred thousand, for tests and benchmarks: requests go in
- * batches without acknowledgement, from a fixed seed.
+ * routes: fills the kernel's tables by the hundred thousand, for tests and benchmarks: requests go
+ * in batches without acknowledgement, from a fixed seed.
  *
  *   routes fill4 COUNT VIA...          routes with prefix lengths as a full BGP table has them
  *   routes fill6 COUNT VIA...
- *   routes storm RATE SECONDS VIA...   adds, changes and deletes, RATE a second (0: as fast as it goes)
- *   routes neigh COUNT DEV             permanent neighbours 172.16.0.0/12
+ *   routes storm RATE SECONDS VIA...   adds, changes and deletes, RATE a second (0: as fast as it
+ *   goes) routes neigh COUNT DEV             permanent neighbours 172.16.0.0/12
  *   routes fdb COUNT DEV               static MACs behind a bridge port, 02:fd:...
  *
  * Every route has protocol 99.  What was done and how long the kernel took is printed.
