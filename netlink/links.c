@@ -92,8 +92,8 @@ static void link_hops(struct mirror *mirror, const struct link *link, bool gone)
 			     (!carrier && (mirror->ignore_linkdown_all || link->ignore_linkdown))));
 	rib_device(rib, IP_V6, link->ifindex,
 		   !gone && (!up || (!carrier && link->ignore_linkdown6)));
-	if (!up && mirror->object_count != 0) {
-		sync_want(mirror, SYNC_BIT(SYNC_NEXTHOP)); /* nexthop_flush_dev() */
+	if (!up || !carrier) {
+		nexthops_lost(mirror, link->ifindex);
 	}
 	if (mirror->dead_hops) {
 		mirror->dead_hops = false;

@@ -287,6 +287,8 @@ void routes_neighbour(struct mirror *mirror, const struct nlmsghdr *message);
 void nexthops_message(struct mirror *mirror, const struct nlmsghdr *message);
 void nexthops_bucket(struct mirror *mirror, const struct nlmsghdr *message);
 void nexthops_sweep(struct mirror *mirror);
+/* A device is down or without carrier: its objects went, and routes by them, without a word. */
+void nexthops_lost(struct mirror *mirror, uint32_t ifindex);
 void nexthops_buckets_end(struct mirror *mirror);
 void nexthops_free(struct mirror *mirror);
 

@@ -180,6 +180,25 @@ static void object_remove(struct mirror *mirror, struct object *object)
 	groups_tell(mirror, id);
 }
 
+/* nexthop_flush_dev(). */
+void nexthops_lost(struct mirror *mirror, uint32_t ifindex)
+{
+	bool any = false;
+
+	for (size_t i = mirror->object_count; i-- > 0;) {
+		struct object *object = mirror->object[i];
+
+		if (object->nl.count == 0 && object->nl.ifindex == ifindex) {
+			object_remove(mirror, object);
+			any = true;
+		}
+	}
+	if (any) {
+		/* Groups they were in are smaller now, or gone: the kernel's until they are read. */
+		sync_want(mirror, SYNC_BIT(SYNC_NEXTHOP));
+	}
+}
+
 static void object_update(struct mirror *mirror, const struct nl_nexthop *nl)
 {
 	struct object *object = object_find(mirror, nl->id);
