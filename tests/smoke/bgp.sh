@@ -1,13 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # FRR in the switch learns 100,000 prefixes by BGP from two peers; the better one goes, under traffic.
-# (10,000 in generic mode: what the mirror does with them is the same.)
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 source "$SMOKE/frr.sh"
 
 # Both peers announce the same prefixes, 20.0.0.0/24 and on, and have 20.0.0.1 themselves.
 PREFIXES=100000
-[ "$MODE" = generic ] && PREFIXES=10000
 
 prefixes() {
 	seq 0 $((PREFIXES - 1)) |

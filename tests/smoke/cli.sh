@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # The shunt command, with and without a daemon.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 if ! with_shuntd; then

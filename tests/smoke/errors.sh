@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # What cannot work is said in one line that says what to do, exit status 1, and nothing stays attached.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 if ! with_shuntd; then

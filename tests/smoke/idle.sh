@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Idle: nothing waits for company, and nobody works for nothing.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 lab_up

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # What only the kernel does to a frame it goes on doing: tunnels, multicast routing, proxies, balancers.
 # guest: modes=native limit=400
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 lab_up

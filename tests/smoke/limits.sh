@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Tables at their limit: said once, what does not fit is the kernel's, the rest is undisturbed.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 export CONFIG_EXTRA='limits { routes = 150, neighbours = 60, fdb = 60 }'

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Multicast groups that the kernel's bridge snoops are replicated in the fast path, to the same hosts.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 N=200

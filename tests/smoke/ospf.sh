@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # FRR's OSPF over a bridged and a routed port: adjacencies that stay up under load.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 source "$SMOKE/frr.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Policy rules, next-hop objects and several paths: every frame goes the way the kernel says.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 lab_up

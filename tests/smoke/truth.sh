@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The mirror stays equal to the kernel, entry for entry: under a storm of changes, after losing
 # notifications, and while it finds its way back the old tables forward.
+# Mode: native
 source "$(dirname "$0")/lab.sh"
 
 ROUTES=$ROOT/$B/tests/routes
