@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 #
-# lab: smoke tests under other kernels, several in one boot of a guest.
+# lab: smoke tests under other kernels, the short ones several in one boot of a guest.
 #
 #   tests/vm/lab.sh [SCRIPT...]     all that say so, or these
 #
@@ -26,7 +26,7 @@
 #
 # A script's exit status is its verdict (77: skipped, the last line says why).  Standard output, one line
 # a script and mode after its output: "ok NAME # SECONDS", "not ok NAME # SECONDS", "skip NAME # WHY";
-# tests/run counts them.  Guests of different modes or kernels run side by side, two at a time.
+# tests/run counts them.  Guests run side by side, two at a time, each with a few scripts.
 # Environment: B, MODES, SMOKE (names of scripts to run), ONLY.  Exit: 0 nothing failed.
 set -uo pipefail
 
@@ -51,14 +51,27 @@ work=$(mktemp -d "$B/lab.XXXXXX") || exit 1
 trap 'kill $(jobs -p) 2> /dev/null; wait; rm -rf "$work"' EXIT
 trap 'exit 143' TERM INT
 
+# plan KERNEL MODE LIMIT: the file for one more script: a guest's that is not full yet, or a new one.
+# Booting is cheap, and several guests share the machine better than a long one.
+full=300
+plan() {
+	local file number=1
+	while file=$work/$number.plan.$1.$2; [ -e "$file" ]; do
+		[ $(($(awk '{ sum += $2 } END { print sum }' "$file") + $3)) -gt $full ] || break
+		number=$((number + 1))
+	done
+	echo "$file"
+}
+
 # Sort them into guests: a plan is a file of lines "SCRIPT LIMIT WIRES", its name says kernel and mode.
 for script in ${scripts[@]+"${scripts[@]}"}; do
 	name=$(basename "$script" .sh)
 	[ -z "${SMOKE:-}" ] || [[ " $SMOKE " == *" $name "* ]] || continue
+	limit=$(word limit 240 "$script")
 	for mode in $MODES; do
 		[[ ,$(word modes native,generic "$script"), == *",$mode,"* ]] || continue
-		echo "$script $(word limit 240 "$script") $(word wires 0 "$script")" \
-			>> "$work/plan.$(word kernel 6.12 "$script").$mode"
+		echo "$script $limit $(word wires 0 "$script")" \
+			>> "$(plan "$(word kernel 6.12 "$script")" "$mode" "$limit")"
 	done
 done
 
@@ -79,7 +92,7 @@ done < "$1"
 guest() { # PLAN
 	local kernel mode limit wires
 	mode=${1##*.}
-	kernel=${1#*/plan.}
+	kernel=${1#*.plan.}
 	kernel=${kernel%.*}
 	limit=$(awk '{ sum += $2 } END { print sum + 60 }' "$1")
 	wires=$(awk '$3 > most { most = $3 } END { print most + 0 }' "$1")
@@ -94,7 +107,7 @@ guest() { # PLAN
 report() { # PLAN
 	local kernel mode script rc plan=$1
 	mode=${plan##*.}
-	kernel=${plan#*/plan.}
+	kernel=${plan#*.plan.}
 	kernel=${kernel%.*}
 	rc=$(cat "$plan.rc")
 	while read -r script _; do
@@ -126,9 +139,10 @@ report() { # PLAN
 	fi
 }
 
+# The longest first, so that the last ones to run are short.
 running=0
-for plan in "$work"/plan.*; do
-	[ -e "$plan" ] || continue
+for plan in $(awk '{ sum[FILENAME] += $2 } END { for (file in sum) { print sum[file], file } }' \
+	"$work"/*.plan.* /dev/null | sort -rn | cut -d' ' -f2); do
 	guest "$plan" 9>&- &
 	running=$((running + 1))
 	if [ $running -ge 2 ]; then
@@ -137,7 +151,7 @@ for plan in "$work"/plan.*; do
 	fi
 done
 wait
-for plan in "$work"/plan.*.rc; do
+for plan in "$work"/*.plan.*.rc; do
 	[ -e "$plan" ] && report "${plan%.rc}"
 done
 [ ! -e "$work/failed" ]
