@@ -6,39 +6,6 @@
 
 #include "netlink/decode.h"
 
-static void decode_more(unsigned kind, const uint8_t *copy, size_t size)
-{
-	union decoded out;
-
-	switch (kind) {
-	case 9:
-		decode_generation(copy, size, &out.word);
-		break;
-	case 10:
-		decode_spdinfo(copy, size, &out.word);
-		break;
-	case 11:
-		decode_vlans(copy, size, on_vlan, NULL);
-		break;
-	case 12:
-		out.word = 0;
-		decode_mdb(copy, size, on_group, on_router, &out.word);
-		break;
-	case 13:
-		decode_filter_kind(copy, size, out.kind, sizeof(out.kind));
-		break;
-	case 14:
-		decode_flowtable(copy, size, &out.chain);
-		break;
-	case 15:
-		decode_policy(copy, size, &out.policy);
-		break;
-	case 16:
-		decode_link_xdp(copy, size, &out.word);
-		break;
-	}
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 union decoded {
@@ -72,6 +39,39 @@ static void on_group(const struct nl_group *group, void *arg)
 static void on_router(const struct nl_router *router, void *arg)
 {
 	*(uint32_t *)arg += router->ifindex;
+}
+
+static void decode_more(unsigned kind, const uint8_t *copy, size_t size)
+{
+	union decoded out;
+
+	switch (kind) {
+	case 9:
+		decode_generation(copy, size, &out.word);
+		break;
+	case 10:
+		decode_spdinfo(copy, size, &out.word);
+		break;
+	case 11:
+		decode_vlans(copy, size, on_vlan, NULL);
+		break;
+	case 12:
+		out.word = 0;
+		decode_mdb(copy, size, on_group, on_router, &out.word);
+		break;
+	case 13:
+		decode_filter_kind(copy, size, out.kind, sizeof(out.kind));
+		break;
+	case 14:
+		decode_flowtable(copy, size, &out.chain);
+		break;
+	case 15:
+		decode_policy(copy, size, &out.policy);
+		break;
+	case 16:
+		decode_link_xdp(copy, size, &out.word);
+		break;
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
