@@ -55,12 +55,18 @@ static bool is_macvlan(const struct link *link)
 	return link->nl.macvlan.mode != 0 && strcmp(link->nl.kind, "macvlan") == 0;
 }
 
+#define NESTED_MAX 8u /* MAX_NEST_DEV, net/core/dev.c */
+
 bool judge_place(const struct mirror *mirror, const struct link *link, struct place *out)
 {
 	struct topo_tag tag[TOPO_TAGS_MAX];
 
 	*out = (struct place){.slot = TOPO_NONE};
-	while (link != NULL) {
+	/* The kernel nests no deeper; what we were told in pieces may go round in a circle. */
+	for (unsigned depth = 0; link != NULL; depth++) {
+		if (depth > NESTED_MAX) {
+			return false;
+		}
 		out->slot = port_of(mirror, link);
 		if (out->slot != TOPO_NONE) {
 			break;

@@ -256,7 +256,8 @@ static void check_topo(void)
 
 		require(topo_if(topo, iface->ifindex) == iface, "an interface is not found");
 		require(iface->slot < (int)PORTS, "slot");
-		require(iface->slot == TOPO_NONE || topo_port(topo, (unsigned)iface->slot) == iface,
+		/* What is above a port has its slot too. */
+		require(iface->kind != TOPO_PORT || topo_port(topo, (unsigned)iface->slot) == iface,
 			"a port is not its slot's");
 		require(iface->bridge == TOPO_NONE || bridge != NULL, "a bridge that is not there");
 		require(bridge == NULL || bridge->member_count <= TOPO_MEMBERS_MAX, "members");
