@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "run/offload.h"
+
 #define CONFIG_PATH "/etc/shunt/shunt.lua"
 
 static const char *const levels[] = {
@@ -112,6 +114,29 @@ static void look_at_daemon(struct doctor *doctor, int err)
 	finding_command(finding, err == -EPROTO   ? "systemctl restart shuntd"
 				 : err == -ENOENT ? "systemctl start shuntd"
 						  : "sudo shunt doctor");
+}
+
+/* What a daemon has switched off, or one that was killed has left so. */
+static void look_at_restore(struct doctor *doctor)
+{
+	struct offload_entry entries[OFFLOAD_MAX];
+	bool alive;
+	int count = offload_list(doctor->cli->rundir, entries, OFFLOAD_MAX, &alive);
+
+	for (int i = 0; i < count && i < (int)OFFLOAD_MAX; i++) {
+		const char *feature = ethtool_feature_name(entries[i].feature);
+		struct finding *finding;
+
+		if (alive) {
+			doctor_say(doctor, FINDING_OK, "restore", entries[i].ifname, NULL,
+				   "%s is off for as long as shuntd has it", feature);
+			continue;
+		}
+		finding = doctor_say(doctor, FINDING_FIX, "restore", entries[i].ifname,
+				     "the next start takes this over, and gives it back in the end",
+				     "%s was left off by a daemon that is gone", feature);
+		finding_command(finding, "ethtool -K %s %s on", entries[i].ifname, feature);
+	}
 }
 
 static void look_at_config(struct doctor *doctor, const char *path, int err, const char *error)
@@ -268,6 +293,7 @@ int doctor_show(const struct cli *cli, int argc, char **argv)
 	}
 	err = ask_stats_quietly(cli, &doctor.stats);
 	look_at_daemon(&doctor, err);
+	look_at_restore(&doctor);
 	err = config_load(&config, path, error, sizeof(error));
 	doctor.config = config;
 	look_at_config(&doctor, path, err, error);

@@ -33,6 +33,17 @@ without_daemon() {
 	finds NOTE config config 'No such file'
 }
 
+left_behind() {
+	local record
+	record="p5 $(cat /sys/class/net/p5/ifindex) $(cat /sys/class/net/p5/address) rx-vlan-hw-parse on"
+	write_config p1 p5
+	echo "$record" >"$SHUNT_RUNDIR/restore"
+	finds FIX restore p5 'left off by a daemon that is gone'
+	jq -e 'any(.[]; .command == "ethtool -K p5 rx-vlan-hw-parse on")' "$LAB/doctor" >/dev/null ||
+		die 'no command to switch it on again'
+	rm "$SHUNT_RUNDIR/restore"
+}
+
 sound_ports() {
 	local mode=copy
 	[ "$MODE" = native ] || mode=generic
@@ -81,6 +92,7 @@ output() {
 }
 
 t 'without a daemon it looks at what the configuration names' without_daemon
+t 'what a killed daemon left switched off is said, and how to mend it' left_behind
 start_shuntd p1 p2 p5
 t 'sound ports are OK, and nothing is to be fixed' sound_ports
 t 'what is wrong is found, with the command, until it is mended' what_is_wrong
