@@ -105,9 +105,9 @@ elected() {
 }
 
 forwarded() {
-	of ra with_counts lan at hl ping -q -c 500 -i 0.002 -w 10 10.2.0.1 >"$LAB/ping" || die "$(cat "$LAB/ping")"
+	of ra with_counts lan at hl ping -q -c 3000 -i 0.0005 -w 20 10.2.0.1 >"$LAB/ping" || die "$(cat "$LAB/ping")"
 	at hl ip neigh show 10.1.0.254 | grep -q '00:00:5e:00:01:33' || die "$(at hl ip neigh)"
-	fast_share 500
+	fast_share 3000
 }
 
 # The master's cables are pulled.
@@ -122,8 +122,8 @@ fail_over() {
 	lost=$(awk '/packets transmitted/ { print $1 - $4 }' "$LAB/ping")
 	echo "  fail-over: $((lost * 10)) ms without an answer, $lost of 1000 pings lost" >"$LAB/lost"
 	[ "$lost" -lt 300 ] || die "$(cat "$LAB/ping")"
-	of rb with_counts lan at hl ping -q -c 500 -i 0.002 -w 10 10.2.0.1 >"$LAB/ping" || die "$(cat "$LAB/ping")"
-	fast_share 500
+	of rb with_counts lan at hl ping -q -c 3000 -i 0.0005 -w 20 10.2.0.1 >"$LAB/ping" || die "$(cat "$LAB/ping")"
+	fast_share 3000
 }
 
 lab
