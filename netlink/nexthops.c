@@ -194,7 +194,7 @@ void nexthops_lost(struct mirror *mirror, uint32_t ifindex)
 		}
 	}
 	if (any) {
-		/* Groups they were in are smaller now, or gone: the kernel's until they are read. */
+		/* Groups they were in are smaller now, or gone: the kernel's until read. */
 		sync_want(mirror, SYNC_BIT(SYNC_NEXTHOP));
 	}
 }
