@@ -47,10 +47,10 @@ def quoted(out, at, v6):
 def normal4(frame, at):
     out = bytearray(frame)
     header = (frame[at] & 15) * 4
-    if frame[at + 9] != 1 or len(frame) < at + header + 8:
-        return frame
-    kind, l4 = frame[at + header], at + header
     whole = not int.from_bytes(frame[at + 6:at + 8], "big") & 0x3FFF
+    if frame[at + 9] != 1 or (whole and len(frame) < at + header + 8):
+        return frame
+    kind, l4 = frame[at + header] if whole else 0, at + header
     if kind == 5 and whole:
         return None
     if kind == 3 and whole and frame[at + header + 1] in (0, 1, 13) and frame[at + 19] < FRUGAL:
