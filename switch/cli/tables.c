@@ -260,6 +260,13 @@ int route_show(const struct cli *cli, int argc, char **argv)
 	static const char *const fields[] = {"dst", "table", "nexthops", "action", NULL};
 	struct listing listing = {.cli = cli, .keys = keys, .fields = fields, .print = route_print};
 
+	for (int i = 0; i + 1 < argc; i++) {
+		if (!strcmp(argv[i], "action") && strcmp(argv[i + 1], "forward") != 0 &&
+		    strcmp(argv[i + 1], "kernel") != 0) {
+			complain("route: there is no action '%s': forward or kernel", argv[i + 1]);
+			return CLI_USAGE;
+		}
+	}
 	return listing_show(&listing, "route", argc, argv);
 }
 
