@@ -530,7 +530,8 @@ static void tables_are_filtered(void **state)
 	json_is("-j route table nowhere", "[]");
 	fails("route table", 2, "shunt: route: expected a value after 'table'\n");
 	fails("route default nonsense", 2, "shunt: route: did not expect 'nonsense'\n");
-	fails("route action drop", 2, "shunt: route: there is no action 'drop': forward or kernel\n");
+	fails("route action drop", 2,
+	      "shunt: route: there is no action 'drop': forward or kernel\n");
 }
 
 static void usage_errors_list_what_there_is(void **state)
