@@ -137,6 +137,24 @@ queues() {
 	pings h1 10.0.0.2
 }
 
+# Another ring size while frames flow: the driver resets its queues one by one (virtnet_set_ringparam()).
+rings() {
+	local was
+	was=$(ethtool -g w1a | awk '/^RX:/ { size = $2 } END { print size }')
+	at h1 ping -q -c 40 -i 0.01 -W 1 10.0.0.2 >/dev/null &
+	ethtool -G w1a rx 64 tx 64
+	wait $!
+	same "$(ethtool -g w1a | awk '/^RX:/ { size = $2 } END { print size }')" 64 'ring size of w1a'
+	until_true 5 'h1 reaches h2 by small rings' at h1 ping -q -c 1 -W 1 10.0.0.2
+	with_counts w1a pings h1 10.0.0.2
+	[ "$RX" -ge 3 ] || die "pings did not go by XSK: $RX fast, $KERNEL by the kernel"
+	ethtool -G w1a rx "$was" tx "$was"
+	until_true 5 'h1 reaches h2 again' at h1 ping -q -c 1 -W 1 10.0.0.2
+	with_counts w1a pings h1 10.0.0.2
+	[ "$RX" -ge 3 ] || die "pings did not go by XSK: $RX fast, $KERNEL by the kernel"
+	ledger_whole
+}
+
 killed() {
 	kill_shuntd
 	until_true 5 'the kernel forwards' at h1 ping -q -c 1 -W 1 10.0.0.2
@@ -154,5 +172,6 @@ t 'zero-copy to a port in copy mode and back' to_copy
 t 'zero-copy to a routed port in copy mode and back' to_routed
 t 'a link that flaps comes back as zero-copy, others undisturbed' flap
 t 'the number of queues changes' queues
+t 'the size of the rings changes' rings
 t 'a kill -9, and the ports are zero-copy again' killed
 lab_end
