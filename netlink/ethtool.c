@@ -43,7 +43,7 @@ static const char *const feature_names[ETHTOOL_FEATURES] = {
 
 struct ethtool_watch {
 	struct nl_sock *sock;
-	void (*changed)(void *arg, uint32_t ifindex); /* while it is being read */
+	void (*changed)(void *arg, uint32_t ifindex, bool rings); /* while it is being read */
 	void *arg;
 };
 
@@ -421,7 +421,8 @@ static int on_notice(struct nl_msg *message, void *arg)
 	    nla_parse_nested(parts, ETHTOOL_A_HEADER_MAX, attrs[ETHTOOL_A_CHANNELS_HEADER], NULL) ==
 		    0 &&
 	    parts[ETHTOOL_A_HEADER_DEV_INDEX] != NULL) {
-		watch->changed(watch->arg, nla_get_u32(parts[ETHTOOL_A_HEADER_DEV_INDEX]));
+		watch->changed(watch->arg, nla_get_u32(parts[ETHTOOL_A_HEADER_DEV_INDEX]),
+			       header->cmd == ETHTOOL_MSG_RINGS_NTF);
 	}
 	return NL_OK;
 }
@@ -467,8 +468,8 @@ int ethtool_watch_fd(const struct ethtool_watch *watch)
 	return nl_socket_get_fd(watch->sock);
 }
 
-void ethtool_watch_read(struct ethtool_watch *watch, void (*changed)(void *arg, uint32_t ifindex),
-			void *arg)
+void ethtool_watch_read(struct ethtool_watch *watch,
+			void (*changed)(void *arg, uint32_t ifindex, bool rings), void *arg)
 {
 	int error;
 
@@ -477,7 +478,7 @@ void ethtool_watch_read(struct ethtool_watch *watch, void (*changed)(void *arg, 
 	do {
 		error = nl_recvmsgs_default(watch->sock);
 		if (error == -NLE_NOMEM) { /* ENOBUFS */
-			changed(arg, 0);
+			changed(arg, 0, false);
 		}
 	} while (error == 0 || error == -NLE_NOMEM || error == -NLE_INTR);
 }

@@ -60,8 +60,9 @@ int ethtool_watch_open(struct ethtool_watch **out);
 void ethtool_watch_close(struct ethtool_watch *watch);
 /* Readable: call ethtool_watch_read(), which never waits. */
 int ethtool_watch_fd(const struct ethtool_watch *watch);
-/* Calls `changed` for each interface; ifindex 0: notifications were lost, any may have changed. */
-void ethtool_watch_read(struct ethtool_watch *watch, void (*changed)(void *arg, uint32_t ifindex),
-			void *arg);
+/* Calls `changed` for each interface; ifindex 0: notifications were lost, any may have changed.
+ * `rings`: ethtool had the driver make its rings anew. */
+void ethtool_watch_read(struct ethtool_watch *watch,
+			void (*changed)(void *arg, uint32_t ifindex, bool rings), void *arg);
 
 #endif

@@ -321,7 +321,7 @@ static void consider(struct ports *ports, struct port *port)
 }
 
 /* Did ethtool change what the port goes by? */
-static void look_again(struct ports *ports, struct port *port)
+static void look_again(struct ports *ports, struct port *port, bool rings)
 {
 	struct ethtool_info driver;
 	struct port_plan plan;
@@ -333,6 +333,13 @@ static void look_again(struct ports *ports, struct port *port)
 	plan = port_plan(port->conf, &driver, ports->conf.size.ring,
 			 ports->conf.size.share[port->slot], ports_queue_room(ports, port));
 	port->driver = driver;
+	if (rings) {
+		/* Some drivers run XDP on rings made anew only when it is attached anew (vmxnet3). */
+		log_line("%s: other rings, binding anew", port->conf->name);
+		release(ports, port, false);
+		publish(ports, port);
+		return;
+	}
 	if (plan.queues == port->plan.queues && plan.tx_queues == port->plan.tx_queues) {
 		consider(ports, port);
 		return;
@@ -343,7 +350,7 @@ static void look_again(struct ports *ports, struct port *port)
 	publish(ports, port);
 }
 
-static void ethtool_changed(void *arg, uint32_t ifindex)
+static void ethtool_changed(void *arg, uint32_t ifindex, bool rings)
 {
 	struct ports *ports = arg;
 
@@ -351,7 +358,7 @@ static void ethtool_changed(void *arg, uint32_t ifindex)
 		struct port *port = &ports->port[slot];
 
 		if (!ifindex || port->ifindex == ifindex) {
-			look_again(ports, port);
+			look_again(ports, port, rings);
 		}
 	}
 }
@@ -555,7 +562,7 @@ void ports_tick(struct ports *ports)
 	}
 	ports_take(ports);
 	if (ports->ticks % TICKS_PER_LOOK == 0) {
-		look_again(ports, &ports->port[look]);
+		look_again(ports, &ports->port[look], false);
 	}
 	ports_refresh(ports);
 }

@@ -24,6 +24,7 @@
  *                     nothing waits on a TX ring to come out late
  *   set up            taken
  *   more queues       bound anew: steer stays attached and passes meanwhile (no reset of the NIC)
+ *   other rings       given back and taken: some drivers forget XDP for rings made anew
  *   MTU, MAC, master  described anew to steer, punt and the tables; nothing is bound
  *
  * Frames meanwhile are the kernel's.

@@ -76,7 +76,7 @@ static void names_lead_back_to_features(void **state)
 	assert_int_equal(ethtool_feature_by_name("tx-checksumming"), ETHTOOL_FEATURES);
 }
 
-static void note(void *arg, uint32_t ifindex)
+static void note(void *arg, uint32_t ifindex, bool rings)
 {
 	uint32_t *noted = arg;
 
