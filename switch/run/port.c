@@ -334,7 +334,7 @@ static void look_again(struct ports *ports, struct port *port, bool rings)
 			 ports->conf.size.share[port->slot], ports_queue_room(ports, port));
 	port->driver = driver;
 	if (rings) {
-		/* Some drivers run XDP on rings made anew only when it is attached anew (vmxnet3). */
+		/* Some drivers, vmxnet3 is one, run XDP on new rings only when it is attached anew. */
 		log_line("%s: other rings, binding anew", port->conf->name);
 		release(ports, port, false);
 		publish(ports, port);
