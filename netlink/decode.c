@@ -138,11 +138,12 @@ static bool decode_gateway(const struct nlattr *attr, enum ip_family family, str
 }
 
 /*
- * Metrics that only the machine's own connections look at are none of ours.  An MTU is, of IPv4
- * (ip_dst_mtu_maybe_forward()); IPv6 forwards by the interface's (ip6_dst_mtu_maybe_forward()).  A
- * locked one brings path MTUs in, which are the kernel's to know.
+ * Metrics that only the machine's own connections look at are none of ours.  An MTU is: IPv4
+ * forwards by it (ip_dst_mtu_maybe_forward()), IPv6 does not until the packet leaves
+ * (__ip6_finish_output()), with the same answer.  A locked one brings path MTUs in, which are the
+ * kernel's to know.
  */
-static bool decode_metrics(const struct nlattr *nest, enum ip_family family, uint32_t *mtu)
+static bool decode_metrics(const struct nlattr *nest, uint32_t *mtu)
 {
 	const struct nlattr *attr;
 
@@ -154,7 +155,7 @@ static bool decode_metrics(const struct nlattr *nest, enum ip_family family, uin
 		    (type == RTAX_LOCK && attr_u32(attr) & 1u << RTAX_MTU)) {
 			return false;
 		}
-		if (type == RTAX_MTU && family == IP_V4) {
+		if (type == RTAX_MTU) {
 			*mtu = attr_u32(attr);
 		}
 	}
@@ -248,7 +249,7 @@ static bool decode_route_attr(const struct nlattr *attr, enum ip_family family,
 	case RTA_MULTIPATH:
 		return decode_hops(attr, family, out);
 	case RTA_METRICS:
-		return decode_metrics(attr, family, &route->mtu);
+		return decode_metrics(attr, &route->mtu);
 	case RTA_CACHEINFO:
 		/* In clock_t (rtnl_put_cacheinfo()); past, but still there: less than 0. */
 		if (!attr_get(attr, &cache, sizeof(cache)) || cache.rta_expires < 0) {

@@ -148,7 +148,12 @@ def route_mtu():
     sent = routed_frames(5, addr4(5), "10.97.0.1", 1, size=1100, flags=2)
     got = cross(5, sent, {5: 1}, way="punt:too_big")
     same(got[5][0].icmp()[:2], (3, 4), "fragmentation needed")
-    settled("ip route del 10.97.0.0/16")
+    settled("ip -6 route add fd00:97::/48 via %s mtu 1300" % addr6(6), "ip route del 10.97.0.0/16")
+    crosses(5, 6, "fd00:97::1", family=6)
+    sent = routed_frames(5, addr6(5), "fd00:97::1", 1, size=1350)
+    got = cross(5, sent, {5: 1}, way="punt:too_big")
+    same(got[5][0].icmp()[:2], (2, 0), "packet too big")
+    settled("ip -6 route del fd00:97::/48")
 
 
 @test
