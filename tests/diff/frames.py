@@ -477,7 +477,8 @@ class Frames:
             while len(batch) < min(size, count):
                 frame, sender = self.one()
                 # Seen there, and not somewhere else meanwhile.
-                if sender in self.senders and self.place.get(sender[1]) == sender[0]:
+                if sender in self.senders and self.place.get(sender[1]) == sender[0] and \
+                        not self.teaches(frame):
                     batch.append(frame)
                 else:
                     learners.append((frame, sender))
@@ -494,6 +495,10 @@ class Frames:
                     self.moved(sender)
                 if slow:
                     yield [frame for frame, _ in slow], True
+
+    def teaches(self, frame):
+        """What a locked port learns of all the same, now and only now (br_handle_local_finish())."""
+        return "locked" in self.conf.tags and "link-local group" in frame[3]
 
     def moved(self, sender):
         """A MAC that moved is not where it was, in any VLAN, until it says so one by one."""
