@@ -21,6 +21,7 @@
 
 #include "bpf/steer.h"
 #include "config.h"
+#include "netlink/features.h"
 #include "netlink/mirror.h"
 #include "run/answer.h"
 #include "run/clock.h"
@@ -372,6 +373,21 @@ static void tick(struct daemon *d)
 	ports_tick(d->ports);
 }
 
+/* What will not be because of this kernel, once. */
+static void say_missing(void)
+{
+	unsigned missing;
+
+	if (features_missing(&missing)) {
+		return;
+	}
+	for (unsigned i = 0; i < FEATURES; i++) {
+		if (missing & 1u << i) {
+			log_line("this kernel has no %s: %s", feature_name(i), feature_means(i));
+		}
+	}
+}
+
 /* The census lives in the region; readers have only the segment. */
 static void copy_census(struct daemon *d)
 {
@@ -492,6 +508,7 @@ static int serve(struct config *config, const char *rundir)
 	err = start(&d);
 	if (!err) {
 		setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
+		say_missing();
 		log_line("ready: %u port%s, %zu frames of %u bytes%s", config->port_count,
 			 config->port_count == 1 ? "" : "s", umem_frames(d.umem), FRAME_SIZE,
 			 umem_huge(d.umem) ? " on huge pages" : "");

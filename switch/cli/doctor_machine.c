@@ -83,22 +83,6 @@ static void look_at_jit(struct doctor *doctor)
 
 static void look_at_features(struct doctor *doctor)
 {
-	static const struct {
-		const char *what, *means;
-	} features[FEATURES] = {
-		[FEATURE_NEXTHOPS] = {"next-hop objects",
-				      "routes that use them cannot be configured"},
-		[FEATURE_BRIDGE_VLANS] =
-			{"VLANs of bridges",
-			 "vlan_filtering cannot be configured, or no bridge is there yet"},
-		[FEATURE_BRIDGE_MDB] = {"multicast groups of bridges",
-					"snooping is not there, or no bridge is there yet"},
-		[FEATURE_HOOK_LIST] =
-			{"a list of netfilter hooks (CONFIG_NETFILTER_NETLINK_HOOK)",
-			 "what iptables and conntrack do cannot be seen exactly: any iptables "
-			 "table turns "
-			 "fast routing off, any nftables table leaves fragments to the kernel"},
-	};
 	unsigned missing;
 
 	if (features_missing(&missing)) {
@@ -106,13 +90,9 @@ static void look_at_features(struct doctor *doctor)
 	}
 	for (unsigned i = 0; i < FEATURES; i++) {
 		if (missing & 1u << i) {
-			doctor_say(doctor, FINDING_NOTE, "feature", "kernel", features[i].means,
-				   "missing in this kernel: %s", features[i].what);
+			doctor_say(doctor, FINDING_NOTE, "feature", "kernel", feature_means(i),
+				   "missing in this kernel: %s", feature_name(i));
 		}
-	}
-	if (access("/proc/sys/net/ipv4/tcp_l3mdev_accept", F_OK)) {
-		doctor_say(doctor, FINDING_NOTE, "feature", "kernel", "VRFs cannot be configured",
-			   "missing in this kernel: VRFs");
 	}
 	if (!missing) {
 		doctor_say(doctor, FINDING_OK, "feature", "kernel", NULL,

@@ -81,6 +81,47 @@ what_is_wrong() {
 	fast p1
 }
 
+# kernel_lacks NAME CONFIG: does this kernel, by its own configuration, where it shows it?
+kernel_lacks() {
+	! grep -qE "^CONFIG_$1=[ym]" <(gzip -dc /proc/config.gz)
+}
+
+# What the kernel lacks: one NOTE each, one line of the log each, and nothing else about it anywhere.
+missing_features() {
+	doctor config "$LAB/shunt.lua" | jq -r '.[] | select(.check == "feature" and .level == "NOTE") |
+		.finding | ltrimstr("missing in this kernel: ")' >"$LAB/missing"
+	sed -n 's/^shuntd: this kernel has no \(.*\): [^:]*$/\1/p' "$LAB/shuntd.log" | sed 's/: .*//' >"$LAB/logged"
+	diff "$LAB/missing" "$LAB/logged" || die 'doctor and the log do not say the same'
+	same "$(sort "$LAB/missing" | uniq -d)" '' 'said twice'
+	[ -r /proc/config.gz ] || return 0
+	local config name
+	while read -r config name; do
+		if kernel_lacks "$config"; then
+			grep -q "^$name" "$LAB/missing" || die "no NOTE says that there are no $name"
+		elif grep -q "^$name" "$LAB/missing"; then
+			die "a NOTE says that there are no $name"
+		fi
+	done <<-END
+		IPV6 IPv6
+		IP_MULTIPLE_TABLES policy rules
+		NET_VRF VRFs
+		BRIDGE_VLAN_FILTERING VLANs of bridges
+		BRIDGE_IGMP_SNOOPING multicast groups
+		NETFILTER_NETLINK_HOOK list of netfilter hooks
+	END
+}
+
+# Nor does asking for it in vain, every time that everything is read, say anything more.
+missing_quietly() {
+	local lines resyncs
+	lines=$(wc -l <"$LAB/shuntd.log")
+	resyncs=$("$SHUNT" -j mirror | jq .resyncs)
+	"$SHUNT" mirror --verify >/dev/null || die 'shunt mirror --verify finds a difference'
+	sleep 0.5
+	same "$(wc -l <"$LAB/shuntd.log")" "$lines" 'lines of the log'
+	same "$("$SHUNT" -j mirror | jq .resyncs)" "$resyncs" 'resyncs'
+}
+
 output() {
 	local rc=0
 	timeout 10 "$SHUNT" doctor config "$LAB/shunt.lua" >"$LAB/text" || die "exit status $?"
@@ -96,5 +137,7 @@ t 'what a killed daemon left switched off is said, and how to mend it' left_behi
 start_shuntd p1 p2 p5
 t 'sound ports are OK, and nothing is to be fixed' sound_ports
 t 'what is wrong is found, with the command, until it is mended' what_is_wrong
+t 'what the kernel lacks is one NOTE each, and one line of the log' missing_features
+t 'and no more is said of it, also when everything is read again' missing_quietly
 t 'as text, and with a wrong argument' output
 lab_end
