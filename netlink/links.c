@@ -160,6 +160,14 @@ static void inet6_view(struct mirror *mirror, const struct nl_link *nl)
 	}
 }
 
+/* One that is not known any more may have been a VRF. */
+static bool is_vrf(const struct mirror *mirror, uint32_t ifindex)
+{
+	const struct link *link = ifindex != 0 ? link_find(mirror, ifindex) : NULL;
+
+	return ifindex != 0 && (link == NULL || link->nl.vrf_table != 0);
+}
+
 static void link_update(struct mirror *mirror, const struct nl_link *nl)
 {
 	struct link *link = link_get(mirror, nl->ifindex);
@@ -184,6 +192,12 @@ static void link_update(struct mirror *mirror, const struct nl_link *nl)
 	if (strcmp(old.name, nl->name) != 0 ||
 	    old.bridge.vlan_filtering != nl->bridge.vlan_filtering) {
 		sync_want(mirror, SYNC_BIT(SYNC_FDB));
+	}
+	/* Into a VRF or out of it: all IPv4 routes by the interface went without a word, those of
+	 * its addresses too (fib_netdev_event(), NETDEV_CHANGEUPPER). */
+	if (old.master != nl->master &&
+	    (is_vrf(mirror, old.master) || is_vrf(mirror, nl->master))) {
+		sync_want(mirror, SYNC_BIT(SYNC_ROUTE4));
 	}
 }
 

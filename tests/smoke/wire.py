@@ -383,7 +383,7 @@ def expect_way(port, before, way, count):
         if time.monotonic() > end:
             raise AssertionError("%d frames into %s should have gone %s; counted: %r" %
                                  (count, port, " or ".join(ways), delta))
-        time.sleep(0.03)
+        time.sleep(0.03 * SLOW)  # a question is dear in a guest
 
 
 def settle(port):
