@@ -473,7 +473,7 @@ class Frames:
         learners = []
         while count > 0:
             batch = []
-            self.patient = self.rng.random() < 0.03
+            self.patient = self.rng.random() < 0.01
             while len(batch) < min(size, count):
                 frame, sender = self.one()
                 # Seen there, and not somewhere else meanwhile.

@@ -25,6 +25,7 @@ SWITCH_MACS = b"\x02\0\0\0"  # every MAC of the switch begins so, and no host's
 META_MARK = 0x7461           # meta.bpf.c
 SO_MARK, PACKET_IGNORE_OUTGOING, PACKET_VNET_HDR = 36, 23, 15
 NETLINK_ROUTE, RTM_GETLINK, RTM_GETNEIGH, NLMSG_DONE, NLMSG_ERROR = 0, 18, 30, 3, 2
+RTM_GETADDR, IFA_F_TENTATIVE, OPER_UNKNOWN, OPER_UP = 22, 0x40, b"\0", b"\6"
 NUD_INCOMPLETE, NUD_PERMANENT, NUD_NOARP = 0x01, 0x80, 0x40
 
 # What the kernel does by its own clock, or limits by it, is switched off: both labs answer every
@@ -52,11 +53,12 @@ net.ipv6.conf.all.forwarding=1
 """
 
 
-# By interface: in a namespace of its own the kernel shows no default to set.
+# By interface: in a namespace of its own the kernel shows no default to set.  An answer may be two
+# seconds late: so long may commands take, and nobody is listening meanwhile.
 NEIGHBOURS = """for d in /proc/sys/net/ipv[46]/neigh/*; do
 	echo 36000000 >$d/base_reachable_time_ms; echo 36000 >$d/delay_first_probe_time
-	echo 36000 >$d/gc_stale_time; echo 3 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
-	echo 200 >$d/retrans_time_ms; echo 0 >$d/proxy_delay; echo 0 >$d/locktime
+	echo 36000 >$d/gc_stale_time; echo 5 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
+	echo 400 >$d/retrans_time_ms; echo 0 >$d/proxy_delay; echo 0 >$d/locktime
 done
 """
 
@@ -122,12 +124,21 @@ class Netlink:
         return False
 
     def links(self):
-        """{name: (up and running, operational state)}"""
+        """{name: (up and running, operational state, carrier)}"""
         out = {}
         for head, attributes in self.dump(RTM_GETLINK, 0, 16):
             name = attributes[3].rstrip(b"\0").decode()
-            out[name] = (struct.unpack_from("=I", head, 8)[0] & 0x41, attributes.get(16))
+            out[name] = (struct.unpack_from("=I", head, 8)[0] & 0x41, attributes.get(16),
+                         attributes.get(33))
         return out
+
+    def busy(self):
+        """Has the kernel work put off: a carrier it has not acted on yet (linkwatch), an address that
+        is tentative?"""
+        for flags, operational, carrier in self.links().values():
+            if flags & 1 and carrier == b"\1" and operational not in (OPER_UNKNOWN, OPER_UP):
+                return True
+        return any(head[2] & IFA_F_TENTATIVE for head, _ in self.dump(RTM_GETADDR, socket.AF_INET6, 8))
 
     def names(self):
         """{index: name}"""
@@ -149,7 +160,7 @@ class Lab:
         self.heard = collections.Counter()  # frames that could not even be sent
         os.makedirs(self.rundir, exist_ok=True)
         self.build()
-        self.netlink = Netlink(self.switch)
+        self.netlink, self.cable_netlink = Netlink(self.switch), Netlink(self.cables)
         self.socks, self.meta = {}, {}
         for host in HOSTS:
             self.socks[host] = wire.in_namespace(self.cables, lambda h=host: self.open(h))
@@ -199,6 +210,9 @@ class Lab:
             else:
                 said = line
         return failed
+
+    def busy(self):
+        return self.netlink.busy() or self.cable_netlink.busy()
 
     # ---- frames ----
 
@@ -310,6 +324,7 @@ class Lab:
         for sock in [*self.socks.values(), *self.meta.values()]:
             sock.close()
         self.netlink.close()
+        self.cable_netlink.close()
         # The cables first: a namespace that goes takes long over devices.
         sh("ip -n %s -batch - ; ip netns del %s; ip netns del %s" % (
             self.cables, self.switch, self.cables), check=False,

@@ -150,11 +150,11 @@ class Player:
             links = [one.netlink.links() for one in self.labs]
             links[1].pop("shunt0", None)
             now = (links, self.ours.states())
-            if now != before or links[0] != links[1]:
+            if now != before or links[0] != links[1] or any(one.busy() for one in self.labs):
                 before, since = now, time.monotonic()
             if time.monotonic() - since > still:
                 return
-            time.sleep(0.02)
+            lab.pump(self.labs, self.hear, 0.02)
         if links[0] != links[1]:
             raise Difference("links", "links differ: kernel %r, with shuntd %r" % tuple(links),
                              self.act)
@@ -236,8 +236,8 @@ class Reducer:
         case["acts"] = case["acts"][:found.act + 1]
         case = self.only_guilty(case, found)
         case = self.fewer_acts(case)
-        case = self.fewer(case, "do")
         case = self.fewer(case, "send")
+        case = self.fewer(case, "do")
         case["acts"] = [a for a in case["acts"] if a[1]]
         return case
 

@@ -12,7 +12,8 @@ from lab import HOSTS, host_mac, port_mac
 from play import Reducer, play
 from wire import eth, ip4, udp
 
-FRAMES = 60
+FRAMES = 16
+REDUCE_S = 20  # enough for the frames, and for some of the commands
 
 
 class Small:
@@ -85,7 +86,7 @@ def reduced(conf, shunt, mode, whole, found):
     def fails(smaller):
         return play(smaller, mode, shunt, Responder(conf))[0]
 
-    small = Reducer(fails, 120).reduce(whole, found)
+    small = Reducer(fails, REDUCE_S).reduce(whole, found)
     left = [f for a in small["acts"] if a[0] == "send" for f in a[1] if f[3] != "greeting"]
     lines = [line for a in small["acts"] if a[0] == "do" for line in a[1]]
     ports = {bytes.fromhex(f[2])[34:36] for f in left}
