@@ -369,5 +369,7 @@ void reach_free(struct mirror *mirror);
 
 /* refresh.c */
 void refresh_tick(struct mirror *mirror, uint32_t now_s);
+/* Have the kernel forget a dynamic entry that there is only because we told it of another. */
+void refresh_forget(struct mirror *mirror, uint32_t ifindex, const struct mac *mac, uint16_t vlan);
 
 #endif

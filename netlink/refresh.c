@@ -86,6 +86,20 @@ static void batch_mac(struct batch *batch, uint32_t ifindex, const struct mac *m
 	batch->size += NLMSG_ALIGN(message->nlmsg_len);
 }
 
+void refresh_forget(struct mirror *mirror, uint32_t ifindex, const struct mac *mac, uint16_t vlan)
+{
+	struct nlmsghdr *message;
+	struct batch batch;
+
+	batch_init(&batch, mirror);
+	message = batch_use(&batch, AF_BRIDGE, ifindex, 0, NTF_MASTER);
+	message->nlmsg_type = RTM_DELNEIGH;
+	mnl_attr_put(message, NDA_LLADDR, MAC_SIZE, mac->b);
+	mnl_attr_put_u16(message, NDA_VLAN, vlan);
+	batch.size += NLMSG_ALIGN(message->nlmsg_len);
+	batch_send(&batch);
+}
+
 static void refresh_mac(const struct fdb_entry *entry, void *arg)
 {
 	struct batch *batch = arg;

@@ -18,6 +18,19 @@ static enum fdb_state state_of(const struct nl_neigh *nl)
 	return nl->state & NUD_NOARP ? FDB_STATIC : FDB_DYNAMIC;
 }
 
+/* Asked to use a MAC in no VLAN, br_fdb_add() makes an entry for each VLAN of the port as well; of a
+ * bridge that does not filter a frame would have made none. */
+static void unwanted(struct mirror *mirror, const struct nl_neigh *nl)
+{
+	const struct fdb_key key = {.bridge = nl->master, .mac = nl->mac};
+	const struct fdb_entry *used = fdb_find(mirror->tables->fdb, &key);
+
+	if (state_of(nl) == FDB_DYNAMIC && !(nl->flags & NTF_EXT_LEARNED) && used != NULL &&
+	    used->state == FDB_DYNAMIC && used->ifindex == nl->ifindex) {
+		refresh_forget(mirror, nl->ifindex, &nl->mac, nl->vlan);
+	}
+}
+
 void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool deleted)
 {
 	const struct link *bridge = link_find(mirror, nl->master);
@@ -30,6 +43,9 @@ void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool delet
 	/* A bridge that does not filter looks only at VLAN 0, one that does never
 	 * (br_handle_frame_finish(), __allowed_ingress()). */
 	if (bridge == NULL || bridge->nl.bridge.vlan_filtering != (nl->vlan != 0)) {
+		if (bridge != NULL && nl->vlan != 0 && !deleted) {
+			unwanted(mirror, nl);
+		}
 		return;
 	}
 	reach_station(mirror, &key, !deleted && reach_is_far(mirror, nl->ifindex, state_of(nl)));

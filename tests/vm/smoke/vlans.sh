@@ -20,6 +20,23 @@ by_us() {
 	[ "$RX" -ge 180 ] || die "$RX frames by XSK, $KERNEL by the kernel"
 }
 
+# A bridge that does not filter knows stations in no VLAN, whoever told it of them; one that the user
+# wants in a VLAN stays.
+no_vlan() {
+	bridge fdb add 02:00:00:00:00:77 dev p1 vlan 1 master static
+	ip link set br0 type bridge fdb_flush
+	with_counts p1 pings h1 10.0.0.2 -c 200 -i 0.005
+	by_us
+	until_true 3 'no station in a VLAN' in_no_vlan 02:00:00:00:00:0[1-6]
+	bridge fdb show br br0 | grep -q '02:00:00:00:00:01 dev p1 master br0' || die 'h1 not learnt'
+	bridge fdb show br br0 | grep -q '02:00:00:00:00:77 dev p1 vlan 1 .*static' || die 'not left alone'
+	bridge fdb del 02:00:00:00:00:77 dev p1 vlan 1 master
+}
+
+in_no_vlan() {
+	! bridge fdb show br br0 | grep -v permanent | grep -q "$1.* vlan "
+}
+
 # Everyone untagged in VLAN 1 (the default PVID).
 filtering_on() {
 	ip link set br0 type bridge vlan_filtering 1
@@ -166,6 +183,7 @@ filtering_off() {
 	pings h1 10.100.0.2
 }
 
+t 'without filtering stations are known in no VLAN' no_vlan
 t 'filtering with everyone in VLAN 1' filtering_on
 t 'frames stay among the members of their VLAN' membership
 t 'PVID and untagged egress, moved from VLAN to VLAN' pvid
