@@ -4,7 +4,7 @@ import socket
 import struct
 import time
 
-from wire import (MODE, SLOW, Packet, addr4, bridged_frames, check_routed, cross, datagram, eth,
+from wire import (MODE, SLOW, Packet, addr4, addr6, bridged_frames, check_routed, cross, datagram, eth,
                   gateway_mac, host_mac, hosts, ip4, port_mac, routed_frames, run, same, settle, sh,
                   test, token, udp, wait_state)
 
@@ -144,6 +144,44 @@ def tproxy():
         sh("ip rule del fwmark 1 lookup 100; ip route flush table 100; nft delete table ip lab")
         proxy.close()
     wait_state("p5", "fast")
+
+
+@test
+def foreign_addresses():
+    """what a rule or a route makes local, though no interface has the address, gets to the socket that waits for it"""
+    # Early demultiplexing (tcp_v4_early_demux()) goes by what a route once said, and sk_lookup
+    # programs choose among sockets: both come after this, and neither makes anything local.
+    v4, v6 = (socket.socket(family, socket.SOCK_DGRAM) for family in (socket.AF_INET, socket.AF_INET6))
+    v6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    v4.bind(("0.0.0.0", 9))
+    v6.bind(("::", 9))
+    here = ((v4, 4, addr4(5), addr4(6), "10.98.0.0/16", "10.98.1.2"),
+            (v6, 6, addr6(5), addr6(6), "fd00:98::/32", "fd00:98::2"))
+
+    def heard(waiting, source, to):
+        time.sleep(0.3 * SLOW)
+        cross(5, routed_frames(5, source, to, 3), {}, way="kernel", patience=0.3)
+        for _ in range(3):
+            same(waiting.recvfrom(2048)[1][0], source, "who sent it")
+
+    try:
+        for waiting, family, source, foreign, prefix, inside in here:
+            waiting.settimeout(2 * SLOW)
+            sh("ip -%d rule add pref 50 iif p5 lookup 100 && ip -%d route add local default dev lo table 100" %
+               (family, family))
+            heard(waiting, source, foreign)
+            sh("ip -%d rule del pref 50" % family)
+            time.sleep(0.3 * SLOW)
+            sent = routed_frames(5, source, foreign, 3)
+            check_routed(cross(5, sent, {6: 3})[6], sent, 6)
+            sh("ip -%d route add local %s dev lo" % (family, prefix))
+            heard(waiting, source, inside)
+    finally:
+        for _, family, _, _, prefix, _ in here:
+            sh("ip -%d rule del pref 50; ip -%d route flush table 100; ip -%d route del local %s dev lo" %
+               (family, family, family, prefix), False)
+        v4.close()
+        v6.close()
 
 
 @test
