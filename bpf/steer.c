@@ -54,8 +54,9 @@ struct steer_shared {
 struct steer {
 	struct bpf_object *object;
 	int prog_fd, xsks_fd, cpus_fd;
-	int link_fd;   /* stance "kernel", attached; else -1 */
-	bool attached; /* stance "drop", attached by us */
+	int link_fd;      /* stance "kernel", attached; else -1 */
+	bool attached;    /* stance "drop", attached by us */
+	uint32_t program; /* the ID of what prog_fd is */
 	struct steer_conf conf;
 	struct steer_beat *beats;              /* mapped */
 	struct steer_description *description; /* mapped */
@@ -245,6 +246,8 @@ int steer_group_set(struct steer_shared *shared, const struct steer_group_key *g
 
 static int steer_load(struct steer *steer, const struct steer_shared *shared)
 {
+	struct bpf_prog_info info = {0};
+	uint32_t size = sizeof(info);
 	struct bpf_program *prog;
 	int ret;
 
@@ -271,6 +274,11 @@ static int steer_load(struct steer *steer, const struct steer_shared *shared)
 		return ret == -EPERM || ret == -ENOMEM ? ret : -EOPNOTSUPP;
 	}
 	steer->prog_fd = bpf_program__fd(prog);
+	ret = bpf_obj_get_info_by_fd(steer->prog_fd, &info, &size);
+	if (ret) {
+		return ret;
+	}
+	steer->program = info.id;
 	steer->xsks_fd = bpf_object__find_map_fd_by_name(steer->object, "xsks");
 	steer->cpus_fd = bpf_object__find_map_fd_by_name(steer->object, "cpus");
 	steer->beats = steer_map(bpf_object__find_map_fd_by_name(steer->object, "beats"),
@@ -460,6 +468,29 @@ void steer_detach(struct steer *steer)
 				steer->prog_fd);
 		steer->attached = false;
 	}
+}
+
+/* A link leaves with its interface, or when somebody says so (BPF_LINK_DETACH); its program may be
+ * exchanged (BPF_LINK_UPDATE). */
+static bool link_displaced(const struct steer *steer)
+{
+	struct bpf_link_info info = {0};
+	uint32_t size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(steer->link_fd, &info, &size) == 0 &&
+	       (info.xdp.ifindex != steer->conf.ifindex || info.prog_id != steer->program);
+}
+
+bool steer_displaced(const struct steer *steer,
+		     int (*on_interface)(void *arg, uint32_t ifindex, uint32_t *program), void *arg)
+{
+	uint32_t program;
+
+	if (steer->link_fd >= 0) {
+		return link_displaced(steer);
+	}
+	return steer->attached && on_interface(arg, steer->conf.ifindex, &program) == 0 &&
+	       program != steer->program;
 }
 
 void steer_close(struct steer *steer)

@@ -75,6 +75,12 @@ const char *steer_error(void);
 int steer_attach(struct steer *steer);
 /* Detach (also a "drop" port, on purpose) without closing: frames go to the kernel from here on. */
 void steer_detach(struct steer *steer);
+/* Has somebody taken the program off since, or put another in its place?  `on_interface` answers
+ * which one the interface has (0 none, -errno not known), asked only where nothing else tells: of a
+ * "drop" port. Then detach: nothing is left to be done there. */
+bool steer_displaced(const struct steer *steer,
+		     int (*on_interface)(void *arg, uint32_t ifindex, uint32_t *program),
+		     void *arg);
 void steer_close(struct steer *steer);
 /* The program, for tests and benchmarks (BPF_PROG_TEST_RUN). */
 int steer_prog_fd(const struct steer *steer);

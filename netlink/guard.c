@@ -11,16 +11,13 @@
 #include <unistd.h>
 
 #include <linux/netfilter.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 
 #include "bpf/others.h"
 #include "netlink/again.h"
-#include "netlink/decode.h"
 #include "netlink/ipsec.h"
 #include "netlink/netfilter.h"
-#include "netlink/sock.h"
 #include "netlink/traffic.h"
+#include "netlink/xdp.h"
 #include "netlink/xtables.h"
 
 /* After a look this many times what it took goes by before notifications bring the next: a storm of
@@ -55,7 +52,7 @@ struct guard {
 	struct xtables *xtables;     /* NULL: bypassed */
 	struct ipsec *ipsec;
 	struct traffic *traffic;
-	struct nlsock *route;
+	struct xdp *xdp;
 	struct others_links links;
 	bool devices_stale; /* `slow` is to be made again */
 	uint64_t rested_ns; /* when the next look may be for a notification */
@@ -117,27 +114,13 @@ static void look_at_files(struct guard *guard, struct view *view)
 
 /* Interfaces. ------------------------------------------------------------------------------- */
 
-static void on_link(const struct nlmsghdr *message, void *arg)
-{
-	if (message->nlmsg_type == RTM_NEWLINK) {
-		decode_link_xdp(mnl_nlmsg_get_payload(message), mnl_nlmsg_get_payload_len(message),
-				arg);
-	}
-}
-
 /* Generic XDP runs once more where a frame arrives at a bridge or a VLAN device; a link to one is
  * not notified. */
 static void look_at_xdp(struct guard *guard, const struct guard_device *device, char *reason)
 {
-	struct ifinfomsg *header;
-	struct nlreq request;
-	uint32_t program = 0;
-	int error;
+	uint32_t program;
+	int error = xdp_program(guard->xdp, device->ifindex, &program);
 
-	header = nlreq_init(&request, RTM_GETLINK, 0, sizeof(*header));
-	header->ifi_index = (int)device->ifindex;
-	mnl_attr_put_u32(&request.header, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	error = nlsock_ask(guard->route, &request, on_link, &program);
 	if (error != 0 && error != -ENODEV) {
 		find(reason, "%s cannot be looked at: %s", device->name, strerror(-error));
 	} else if (program != 0) {
@@ -276,7 +259,7 @@ static int wake_for(const struct guard *guard, int fd)
 
 static int open_sources(struct guard *guard, bool netfilter_bypass)
 {
-	int error = nlsock_open(&guard->route, NETLINK_ROUTE, 0);
+	int error = xdp_open(&guard->xdp);
 
 	error = error ? error : traffic_open(&guard->traffic);
 	error = error ? error : wake_for(guard, traffic_fd(guard->traffic));
@@ -323,7 +306,7 @@ void guard_close(struct guard *guard)
 	xtables_close(guard->xtables);
 	ipsec_close(guard->ipsec);
 	traffic_close(guard->traffic);
-	nlsock_close(guard->route);
+	xdp_close(guard->xdp);
 	for (unsigned i = 0; i < FILES; i++) {
 		again_close(&guard->file[i]);
 	}

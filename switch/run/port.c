@@ -267,8 +267,11 @@ static void drained(struct ports *ports, struct port *port)
 	port->closed_until_ns = coarse_ns() + (zerocopy ? LIMBO_NS : 0);
 	port->sockets = NULL;
 	port->stage = STAGE_AWAY;
-	port->retry_at_ns = 0;
-	port->refusal[0] = '\0';
+	port->retry_at_ns = port->displaced ? coarse_ns() + RETRY_NS : 0;
+	if (!port->displaced) {
+		port->refusal[0] = '\0';
+	}
+	port->displaced = false;
 	if (!port->anew) {
 		log_line("%s: given back", port->conf->name);
 	}
@@ -334,7 +337,8 @@ static void look_again(struct ports *ports, struct port *port, bool rings)
 			 ports->conf.size.share[port->slot], ports_queue_room(ports, port));
 	port->driver = driver;
 	if (rings) {
-		/* Some drivers, vmxnet3 is one, run XDP on new rings only when it is attached anew. */
+		/* Some drivers, vmxnet3 is one, run XDP on new rings only when it is attached
+		 * anew. */
 		log_line("%s: other rings, binding anew", port->conf->name);
 		release(ports, port, false);
 		publish(ports, port);
@@ -347,6 +351,29 @@ static void look_again(struct ports *ports, struct port *port, bool rings)
 	log_line("%s: %u queue%s now, binding anew", port->conf->name, plan.queues,
 		 plan.queues == 1 ? "" : "s");
 	release(ports, port, !is_fallback(port));
+	publish(ports, port);
+}
+
+static int ask_program(void *arg, uint32_t ifindex, uint32_t *program)
+{
+	return xdp_program(arg, ifindex, program);
+}
+
+/* Nothing says it when somebody detaches a link, or takes what netlink attached off. Without steer
+ * all frames are the kernel's, or another program's; it is tried again as long as that is so. */
+static void notice_displaced(struct ports *ports, struct port *port)
+{
+	if ((port->stage != STAGE_BOUND && port->stage != STAGE_JOINING) || !is_same(port) ||
+	    !is_here(port->ifindex) || !steer_displaced(port->steer, ask_program, ports->xdp)) {
+		return;
+	}
+	snprintf(port->refusal, sizeof(port->refusal),
+		 "somebody took its XDP program off, or put another there");
+	log_line("%s: left to the kernel: %s", port->conf->name, port->refusal);
+	steer_detach(port->steer);
+	port->attached = false;
+	port->displaced = true;
+	release(ports, port, false);
 	publish(ports, port);
 }
 
@@ -425,6 +452,14 @@ int ports_create(struct ports **out, const struct ports_conf *conf)
 
 		port->slot = slot;
 		port->conf = &conf->config->port[slot];
+	}
+	if (conf->config->drop) {
+		int err = xdp_open(&ports->xdp);
+
+		if (err) {
+			free(ports);
+			return err;
+		}
 	}
 	if (ethtool_watch_open(&ports->watch)) {
 		ports->watch = NULL;
@@ -559,6 +594,7 @@ void ports_tick(struct ports *ports)
 		struct port *port = &ports->port[slot];
 
 		settle_closed(ports, port);
+		notice_displaced(ports, port);
 	}
 	ports_take(ports);
 	if (ports->ticks % TICKS_PER_LOOK == 0) {
@@ -617,5 +653,6 @@ void ports_close(struct ports *ports)
 		steer_close(port->steer);
 	}
 	ethtool_watch_close(ports->watch);
+	xdp_close(ports->xdp);
 	free(ports);
 }

@@ -12,6 +12,7 @@
 #include "bpf/steer.h"
 #include "io/xsk.h"
 #include "netlink/ethtool.h"
+#include "netlink/xdp.h"
 #include "run/port.h"
 
 /* How a port is bound: its queues, and how long their rings can be with the memory it has. */
@@ -34,6 +35,7 @@ struct port {
 	enum port_stage stage;
 	bool anew;        /* draining only to bind again */
 	bool attached;    /* steer is */
+	bool displaced;   /* somebody else took steer off: not again at once */
 	uint32_t ifindex; /* taken, or was last */
 	struct ethtool_info driver;
 	struct port_plan plan;
@@ -52,6 +54,7 @@ struct ports {
 	struct ports_conf conf;
 	unsigned count, ticks;
 	struct ethtool_watch *watch; /* NULL: this kernel does not notify */
+	struct xdp *xdp;             /* NULL: stance "kernel", whose links say it */
 	struct port port[SHUNT_PORTS_MAX];
 };
 

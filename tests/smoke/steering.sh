@@ -90,10 +90,59 @@ drop_to_kernel() {
 	pings h1 10.0.0.2
 }
 
+# Somebody takes a port's program off, without a word: it is the kernel's within a tick, says so, and is
+# taken again.
+taken_off() {
+	local port=$1 link
+	with_shuntd || return 0
+	fast "$port"
+	if [ "$2" = link ]; then
+		link=$(bpftool -j link show | jq --argjson p "$(ip -j link show dev "$port" | jq '.[0].xdp.prog.id')" \
+			'.[] | select(.prog_id == $p) | .id')
+		bpftool link detach id "$link"
+	else
+		ip link set dev "$port" "$2" off
+	fi
+	until_true 1 "it is said of $port" \
+		grep -q "$port: left to the kernel: somebody took its XDP program off" "$LAB/shuntd.log"
+	kernel "$port" 'somebody took'
+	pings h5 10.0.6.1
+	until_true 5 "$port is taken again" port_is "$port" fast
+	pings h5 10.0.6.1
+}
+
+# Another program in the place of ours stays there, and the port the kernel's as long as it does.
+replaced() {
+	local kind=xdpdrv
+	with_shuntd || return 0
+	[ "$MODE" = native ] || kind=xdpgeneric
+	fast p6
+	echo '__attribute__((section("xdp"), used)) int pass(void *ctx) { return 2; }
+		char LICENSE[] __attribute__((section("license"), used)) = "GPL";' >"$LAB/pass.c"
+	clang -target bpf -O2 -c -o "$LAB/pass.o" "$LAB/pass.c"
+	ip -force link set dev p6 $kind obj "$LAB/pass.o" sec xdp
+	kernel p6 'somebody took|another shuntd, XDP program'
+	pings h5 10.0.6.1
+	sleep 2.5 # tried again, in vain
+	kernel p6 'another shuntd, XDP program'
+	xdp_on p6 || die 'the other program was taken off'
+	pings h5 10.0.6.1
+	ip link set dev p6 $kind off
+	until_true 5 'p6 is taken again' port_is p6 fast
+	pings h5 10.0.6.1
+}
+
 wire steering.py
+t 'somebody detaches the program: said, the kernel forwards, and it is taken again' taken_off p5 link
 t 'SIGKILL under a running ping: none or one lost, nothing stays attached' killed_under_ping
 t 'an ordinary stop leaves nothing behind, and the kernel forwards' stop_leaves_nothing
 t 'stance drop: fast while it runs' drop_start
+if [ "$MODE" = generic ]; then
+	t 'stance drop: somebody takes the program off: said, and it is taken again' taken_off p5 xdpgeneric
+else
+	t 'stance drop: somebody takes the program off: said, and it is taken again' taken_off p5 xdpdrv
+fi
+t 'stance drop: somebody puts another program there: it stays, and the port is left to the kernel' replaced
 t 'stance drop: nothing passes when it was killed, but to this machine' drop_killed
 t 'stance drop: a restart takes over from the program left behind' drop_restarted
 t 'stance drop: nothing passes when it was stopped' drop_stopped
