@@ -108,18 +108,21 @@ static __always_inline int skip_tag(struct frame *frame)
 	return STEER_FAST;
 }
 
+/* Kernel skb_vlan_untag() drops a frame with less than two bytes behind a tag that is in it, but not
+ * with the tag beside it; and a tag that we put on is in the frame. */
+static __always_inline int judge_size(const struct frame *frame)
+{
+	return frame->data + frame->l3 + 2 > frame->end ? STEER_PASS_SHORT : STEER_FAST;
+}
+
 /* Up to two tags, beside the frame and in it, are understood where the port's are at all. */
 static __always_inline int judge_tags(struct frame *frame, const struct steer_port *port)
 {
 	if (!frame->beside && !is_tag(frame->type)) {
-		return STEER_FAST;
+		return judge_size(frame);
 	}
 	if (!(port->flags & STEER_PORT_TAGGED)) {
 		return STEER_PASS_VLAN;
-	}
-	/* Kernel skb_vlan_untag() drops a frame with less behind the tag, if the tag is in it. */
-	if (frame->beside && frame->data + frame->l3 + 2 > frame->end) {
-		return STEER_PASS_SHORT;
 	}
 	if (is_tag(frame->type) && skip_tag(frame) != STEER_FAST) {
 		return STEER_PASS_SHORT;
@@ -127,7 +130,7 @@ static __always_inline int judge_tags(struct frame *frame, const struct steer_po
 	if (!frame->beside && is_tag(frame->type) && skip_tag(frame) != STEER_FAST) {
 		return STEER_PASS_SHORT;
 	}
-	return is_tag(frame->type) ? STEER_PASS_VLAN : STEER_FAST;
+	return is_tag(frame->type) ? STEER_PASS_VLAN : judge_size(frame);
 }
 
 /* The VLAN that the port's bridge has the frame in (kernel __allowed_ingress()). */
