@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # Idle: nothing waits for company, and nobody works for nothing.
 # Mode: native
+# Alone: it measures time
 source "$(dirname "$0")/lab.sh"
 
 lab_up

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # Dying is harmless: killed, hung, stopped, started, and the stance "drop".
+# Alone: it counts what is lost at a kill
 source "$(dirname "$0")/lab.sh"
 
 lab_up

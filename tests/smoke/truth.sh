@@ -3,6 +3,7 @@
 # The mirror stays equal to the kernel, entry for entry: under a storm of changes, after losing
 # notifications, and while it finds its way back the old tables forward.
 # Mode: native
+# Alone: it makes a storm, and has 2 s to be equal again
 source "$(dirname "$0")/lab.sh"
 
 ROUTES=$ROOT/$B/tests/routes
