@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* guard: what must not be bypassed takes its ports off, says why, and gives them back. */
+/* Alone: its BPF program on netfilter is an obstacle to every daemon on the machine. */
 #include "mirror_lab.h"
 
 #include <errno.h>

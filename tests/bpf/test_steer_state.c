@@ -4,6 +4,9 @@
 
 #include "bench.h"
 
+#define LONG_NS 10000000000ull /* not over before a busy machine has looked */
+#define SHORT_NS 20000000u
+
 static void a_queue_without_socket_passes(void **state)
 {
 	struct bench *bench = *state;
@@ -88,9 +91,10 @@ static void frames_pass_until_the_hold_ends(void **state)
 
 	describe(bench, BOTH);
 	build(&packet, B4);
-	beat->hold_until_ns = now_ns() + 100000000u;
+	beat->hold_until_ns = now_ns() + LONG_NS;
 	expect(bench, &packet, PASSES(STALE));
-	usleep(130000);
+	beat->hold_until_ns = now_ns() + SHORT_NS;
+	usleep(2 * SHORT_NS / 1000);
 	expect(bench, &packet, REDIRECTED);
 }
 
@@ -118,9 +122,10 @@ static void a_verdict_ends(void **state)
 	build(&packet, R4);
 	packet.byte[DST4 + 3] = 202;
 	expect(bench, &packet, REDIRECTED);
-	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now_ns(), now_ns() + 100000000u);
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now_ns(), now_ns() + LONG_NS);
 	expect(bench, &packet, PASSES(VERDICT));
-	usleep(130000);
+	steer_verdict_pass(bench->shared, SLOT, IP_V4, &addr, now_ns(), now_ns() + SHORT_NS);
+	usleep(2 * SHORT_NS / 1000);
 	expect(bench, &packet, REDIRECTED);
 }
 

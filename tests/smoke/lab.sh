@@ -151,12 +151,14 @@ at() {
 
 quiet_sysctls() {
 	# A lab says only what a test asked for: no DAD, no router solicitations, no error limits, no
-	# probing of neighbours in the middle of a test.
+	# probing of neighbours and no second report of a group in the middle of a test.
 	cat <<-END
 		net.ipv6.conf.all.accept_dad=0
 		net.ipv6.conf.default.accept_dad=0
 		net.ipv6.conf.default.router_solicitations=0
 		net.ipv6.conf.default.accept_ra=0
+		net.ipv6.conf.default.mldv1_unsolicited_report_interval=10
+		net.ipv6.conf.default.mldv2_unsolicited_report_interval=10
 		net.ipv4.icmp_ratelimit=0
 		net.ipv4.icmp_msgs_per_sec=100000
 		net.ipv4.icmp_msgs_burst=100000
