@@ -333,7 +333,7 @@ port_is() {
 fast() {
 	with_shuntd || return 0
 	local p end
-	end=$(($(now_ms) + 10000 * LAB_SLOW))
+	end=$(($(now_ms) + 40000 * LAB_SLOW)) # a busy machine takes its time to attach programs
 	for p in "$@"; do
 		until port_is "$p" fast; do
 			shuntd_alive || die "shuntd is gone: $(tail -n 3 "$LAB/shuntd.log")"
