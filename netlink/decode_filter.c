@@ -150,20 +150,30 @@ static void decode_chain_hook(const struct nlattr *nest, struct nl_chain *out)
 	}
 }
 
-int decode_chain(const void *data, size_t size, struct nl_chain *out)
+/* Begins anew, with what comes before the attributes. */
+static bool decode_chain_header(const void *data, size_t size, struct nl_chain *out)
 {
-	bool accepts = false, unused = false;
-	const struct nlattr *attr;
 	struct nfgenmsg header;
 
 	memset(out, 0, sizeof(*out));
 	out->hook = -1;
 	if (size < sizeof(header)) {
-		return -EBADMSG;
+		return false;
 	}
 	memcpy(&header, data, sizeof(header));
 	out->family = header.nfgen_family;
-	attr_each(attr, data, size, sizeof(header))
+	return true;
+}
+
+int decode_chain(const void *data, size_t size, struct nl_chain *out)
+{
+	bool accepts = false, unused = false;
+	const struct nlattr *attr;
+
+	if (!decode_chain_header(data, size, out)) {
+		return -EBADMSG;
+	}
+	attr_each(attr, data, size, sizeof(struct nfgenmsg))
 	{
 		switch (mnl_attr_get_type(attr)) {
 		case NFTA_CHAIN_TABLE:
@@ -190,16 +200,11 @@ int decode_chain(const void *data, size_t size, struct nl_chain *out)
 int decode_flowtable(const void *data, size_t size, struct nl_chain *out)
 {
 	const struct nlattr *attr, *inner;
-	struct nfgenmsg header;
 
-	memset(out, 0, sizeof(*out));
-	out->hook = -1;
-	if (size < sizeof(header)) {
+	if (!decode_chain_header(data, size, out)) {
 		return -EBADMSG;
 	}
-	memcpy(&header, data, sizeof(header));
-	out->family = header.nfgen_family;
-	attr_each(attr, data, size, sizeof(header))
+	attr_each(attr, data, size, sizeof(struct nfgenmsg))
 	{
 		switch (mnl_attr_get_type(attr)) {
 		case NFTA_FLOWTABLE_TABLE:

@@ -279,35 +279,49 @@ static void netfilter_is_bypassed_when_the_configuration_says_so(void **state)
 	EVENTUALLY(!told[A].fast);
 }
 
-static void tcx_program_is_an_obstacle(void **state)
+/* A program that does nothing but return this; -1 when the kernel has none of the type. */
+static int program(unsigned type, unsigned attach_type, int verdict)
 {
-	/* r0 = TCX_NEXT; exit */
-	struct bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1},
+	/* r0 = verdict; exit */
+	struct bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = verdict},
 				  {.code = BPF_JMP | BPF_EXIT}};
-	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_SCHED_CLS,
+	union bpf_attr load = {.prog_type = type,
 			       .insns = (uintptr_t)code,
 			       .insn_cnt = 2,
-			       .license = (uintptr_t) "GPL"};
+			       .license = (uintptr_t) "GPL",
+			       .expected_attach_type = attach_type};
+
+	return (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
+}
+
+static int link_program(int fd, const char *ifname, unsigned attach_type, unsigned flags)
+{
 	union bpf_attr link = {0};
-	int program, fd;
+
+	link.link_create.prog_fd = (uint32_t)fd;
+	link.link_create.target_fd = if_nametoindex(ifname);
+	link.link_create.attach_type = attach_type;
+	link.link_create.flags = flags;
+	return (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
+}
+
+static void tcx_program_is_an_obstacle(void **state)
+{
+	int next = program(BPF_PROG_TYPE_SCHED_CLS, 0, -1 /* TCX_NEXT */), link;
 
 	open_mirror();
 	assert_free();
-	program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
-	assert_true(program >= 0);
-	link.link_create.prog_fd = (uint32_t)program;
-	link.link_create.target_fd = if_nametoindex("a0");
-	link.link_create.attach_type = 47; /* BPF_TCX_EGRESS */
-	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
-	if (fd < 0 && errno == EINVAL) {
+	assert_true(next >= 0);
+	link = link_program(next, "a0", 47 /* BPF_TCX_EGRESS */, 0);
+	if (link < 0 && errno == EINVAL) {
 		print_message("no tcx before 6.6\n");
-		close(program);
+		close(next);
 		return;
 	}
-	assert_true(fd >= 0);
+	assert_true(link >= 0);
 	EVENTUALLY(!told[A].fast && strstr(told[A].reason, "tcx program on the egress of a0"));
-	close(fd);
-	close(program);
+	close(link);
+	close(next);
 	assert_free();
 }
 
@@ -315,36 +329,23 @@ static void tcx_program_is_an_obstacle(void **state)
  * for as long as the test needs. */
 static void bpf_program_on_netfilter_is_an_obstacle(void **state)
 {
-	/* r0 = NF_ACCEPT; exit */
-	struct bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1},
-				  {.code = BPF_JMP | BPF_EXIT}};
-	struct {
-		uint32_t prog_type, insn_cnt;
-		uint64_t insns, license;
-		uint32_t log[4], version, flags;
-		char name[16];
-		uint32_t ifindex, expected_attach_type;
-	} load = {.prog_type = 32, /* BPF_PROG_TYPE_NETFILTER */
-		  .insns = (uintptr_t)code,
-		  .insn_cnt = 2,
-		  .license = (uintptr_t) "GPL",
-		  .expected_attach_type = 45}; /* BPF_NETFILTER */
 	struct {
 		uint32_t prog_fd, target_fd, attach_type, flags;
 		uint32_t pf, hooknum;
 		int32_t priority;
 		uint32_t nf_flags;
 	} link = {.attach_type = 45, .pf = 2, .hooknum = 2, .priority = -7}; /* ip, forward */
-	int program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load)), fd;
+	/* BPF_PROG_TYPE_NETFILTER, BPF_NETFILTER, NF_ACCEPT */
+	int accept = program(32, 45, 1), fd;
 
-	if (program < 0 && errno == EINVAL) {
+	if (accept < 0 && errno == EINVAL) {
 		print_message("no BPF programs on netfilter before 6.4\n");
 		return;
 	}
-	assert_true(program >= 0);
+	assert_true(accept >= 0);
 	open_mirror();
 	assert_free();
-	link.prog_fd = (uint32_t)program;
+	link.prog_fd = (uint32_t)accept;
 	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
 	assert_true(fd >= 0);
 	EVENTUALLY(!told[A].fast && told[B].fast && !told[B].l3);
@@ -357,36 +358,23 @@ static void bpf_program_on_netfilter_is_an_obstacle(void **state)
 	assert_true(fd >= 0);
 	EVENTUALLY(iface("a0")->flags & TOPO_FRAGMENTS);
 	close(fd);
-	close(program);
+	close(accept);
 	assert_free();
 	EVENTUALLY(!(iface("a0")->flags & TOPO_FRAGMENTS));
 }
 
 static void xdp_program_on_a_bridge_is_an_obstacle_to_routing_by_it(void **state)
 {
-	/* r0 = XDP_PASS; exit */
-	struct bpf_insn code[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 2},
-				  {.code = BPF_JMP | BPF_EXIT}};
-	union bpf_attr load = {.prog_type = BPF_PROG_TYPE_XDP,
-			       .insns = (uintptr_t)code,
-			       .insn_cnt = 2,
-			       .license = (uintptr_t) "GPL"};
-	union bpf_attr link = {0};
-	int program, fd;
+	int pass = program(BPF_PROG_TYPE_XDP, 0, 2 /* XDP_PASS */), link;
 
 	open_mirror();
 	assert_free();
-	program = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof(load));
-	assert_true(program >= 0);
-	link.link_create.prog_fd = (uint32_t)program;
-	link.link_create.target_fd = if_nametoindex("br0");
-	link.link_create.attach_type = BPF_XDP;
-	link.link_create.flags = 2; /* XDP_FLAGS_SKB_MODE */
-	fd = (int)syscall(SYS_bpf, BPF_LINK_CREATE, &link, sizeof(link));
-	assert_true(fd >= 0);
+	assert_true(pass >= 0);
+	link = link_program(pass, "br0", BPF_XDP, 2 /* XDP_FLAGS_SKB_MODE */);
+	assert_true(link >= 0);
 	EVENTUALLY(told[B].fast && !told[B].l3 && strstr(told[B].reason, "XDP program"));
-	close(fd);
-	close(program);
+	close(link);
+	close(pass);
 	assert_free();
 }
 
