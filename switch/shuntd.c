@@ -30,6 +30,7 @@
 #include "run/offload.h"
 #include "run/port.h"
 #include "run/punt.h"
+#include "run/urgent.h"
 #include "run/worker.h"
 
 #define CONFIG_PATH "/etc/shunt/shunt.lua"
@@ -345,6 +346,7 @@ static int start(struct daemon *d)
 	if (err) {
 		return fail("punt interface (needs the tun module)", err);
 	}
+	urgent(CONTROL_NICE); /* from here on: a full table takes seconds to read */
 	err = open_mirror(d);
 	if (err) {
 		return fail("netlink", err);
@@ -507,7 +509,6 @@ static int serve(struct config *config, const char *rundir)
 		  &unlimited); /* older kernels charge BPF maps to it; no matter if not */
 	err = start(&d);
 	if (!err) {
-		setpriority(PRIO_PROCESS, 0, CONTROL_NICE);
 		say_missing();
 		log_line("ready: %u port%s, %zu frames of %u bytes%s", config->port_count,
 			 config->port_count == 1 ? "" : "s", umem_frames(d.umem), FRAME_SIZE,

@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <urcu-qsbr.h>
 
 #include "bpf/shared.h"
@@ -13,6 +12,7 @@
 #include "run/punt.h"
 #include "run/robust.h"
 #include "run/spsc.h"
+#include "run/urgent.h"
 #include "run/wake.h"
 
 #define COMMANDS_MAX 256u     /* a few a port */
@@ -550,8 +550,7 @@ static void *worker_main(void *arg)
 
 	pthread_setname_np(pthread_self(), "shunt-worker");
 	robust_start(&w->robust);
-	/* A wish: without CAP_SYS_NICE it runs as any other. */
-	setpriority(PRIO_PROCESS, w->robust.tid, NICE);
+	urgent(NICE);
 	rcu_register_thread();
 	while (__atomic_load_n(&w->running, __ATOMIC_ACQUIRE)) {
 		if (worker_burst(w)) {

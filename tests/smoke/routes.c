@@ -5,8 +5,8 @@
  *
  *   routes fill4 COUNT VIA...          routes with prefix lengths as a full BGP table has them
  *   routes fill6 COUNT VIA...
- *   routes storm RATE SECONDS VIA...   adds, changes and deletes, RATE a second (0: as fast as it
- *   goes) routes neigh COUNT DEV             permanent neighbours 172.16.0.0/12
+ *   routes storm RATE SECONDS VIA...   adds, changes and deletes, RATE a second (0: no limit)
+ *   routes neigh COUNT DEV             permanent neighbours 172.16.0.0/12
  *   routes fdb COUNT DEV               static MACs behind a bridge port, 02:fd:...
  *
  * Every route has protocol 99.  What was done and how long the kernel took is printed.
@@ -235,9 +235,10 @@ static void fill(int family, unsigned long count, char **argv, int argc)
 	done("routes", count, since_us);
 }
 
-/* /28s of 10.128.0.0/9: each in turn comes, is changed, and goes. */
+/* /28s of 10.128.0.0/9: each in turn comes, is changed, and goes; only what is there goes. */
 static void storm(unsigned long rate, unsigned long seconds, char **argv, int argc)
 {
+	static bool there[STORM_PREFIXES];
 	struct prefix vias[64];
 	unsigned via_count = parse_vias(AF_INET, argv, argc, vias);
 	uint64_t since_us = now_us(), end_us = since_us + seconds * 1000000;
@@ -253,10 +254,11 @@ static void storm(unsigned long rate, unsigned long seconds, char **argv, int ar
 			uint64_t what = dice() >> 40;
 
 			memcpy(prefix.addr, &addr, sizeof(addr));
-			if (what % 4 == 0) {
-				put_route(RTM_DELROUTE, &prefix, AF_INET, NULL);
-			} else {
+			there[number] = what % 4 != 0 || !there[number];
+			if (there[number]) {
 				put_route(RTM_NEWROUTE, &prefix, AF_INET, &vias[what % via_count]);
+			} else {
+				put_route(RTM_DELROUTE, &prefix, AF_INET, NULL);
 			}
 		}
 		send_batch();
@@ -295,7 +297,7 @@ static void stations(bool bridge, unsigned long count, const char *dev)
 
 int main(int argc, char **argv)
 {
-	int size = 8 << 20;
+	int size = 8 << 20, one = 1;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: routes fill4|fill6|storm|neigh|fdb ...\n");
@@ -306,6 +308,7 @@ int main(int argc, char **argv)
 		fail("netlink");
 	}
 	setsockopt(mnl_socket_get_fd(mnl), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
+	setsockopt(mnl_socket_get_fd(mnl), SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
 	if (strcmp(argv[1], "fill4") == 0) {
 		fill(AF_INET, strtoul(argv[2], NULL, 10), argv + 3, argc - 3);
 	} else if (strcmp(argv[1], "fill6") == 0) {
