@@ -38,7 +38,8 @@
 	X(PARTIAL, "partial", "checksum that only the kernel can finish, or several in one")  \
 	X(VERDICT, "verdict", "destination known to leave by an interface not ours")          \
 	X(ELSEWHERE, "elsewhere", "MAC known behind a bridge member that is not a fast port") \
-	X(NEIGHBOUR, "neighbour", "ARP or neighbour discovery that the kernel may answer")
+	X(NEIGHBOUR, "neighbour", "ARP or neighbour discovery that the kernel may answer")    \
+	X(RING, "ring", "MRP or CFM, which a bridge that speaks it takes")
 
 enum steer_reason {
 #define STEER_REASON_ENUM(id, name, meaning) STEER_PASS_##id,

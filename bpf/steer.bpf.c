@@ -528,6 +528,13 @@ static __always_inline int for_this_machine(struct xdp_md *ctx, struct frame *fr
 	return ip_is_local(frame);
 }
 
+/* A bridge with an instance of MRP or CFM takes these whatever their MAC (br_add_frame()), others
+ * bridge them; which it is the kernel says in special dumps only. */
+static __always_inline int keeps_rings(const struct frame *frame)
+{
+	return frame->type == bpf_htons(ETH_P_MRP) || frame->type == bpf_htons(ETH_P_CFM);
+}
+
 static __always_inline int judge(struct xdp_md *ctx, struct frame *frame,
 				 const struct steer_port *port, struct steer_cpu *cpu)
 {
@@ -546,6 +553,9 @@ static __always_inline int judge(struct xdp_md *ctx, struct frame *frame,
 	reason = judge_tags(frame, port);
 	if (reason != STEER_FAST) {
 		return reason;
+	}
+	if (keeps_rings(frame)) {
+		return STEER_PASS_RING;
 	}
 	reason = judge_ethernet(frame, port);
 	if (reason != STEER_FAST) {

@@ -19,6 +19,8 @@ static const struct row rows[] = {
 	{"bridged_ipv4_is_redirected", BOTH, B4, REDIRECTED, {{0}}},
 	{"bridged_ipv6_is_redirected", BOTH, B6, REDIRECTED, {{0}}},
 	{"bridged_non_ip_is_redirected", BOTH, B4, REDIRECTED, {{TYPE, 0x88}, {TYPE + 1, 0xcc}}},
+	{"mrp_passes", BOTH, B4, PASSES(RING), {{TYPE, 0x88}, {TYPE + 1, 0xe3}}},
+	{"cfm_passes", BOTH, B4, PASSES(RING), {{TYPE, 0x89}, {TYPE + 1, 0x02}}},
 	{"bridged_malformed_ip_is_redirected", BOTH, B4, REDIRECTED, {{IHL4, 0x11}, {LEN4, 0xff}}},
 	{"bridged_ttl_1_is_redirected", BOTH, B4, REDIRECTED, {{TTL4, 1}}},
 	{"routed_ipv4_is_redirected", ROUTED, R4, REDIRECTED, {{0}}},

@@ -47,6 +47,16 @@ def other_ethertype():
 
 
 @test
+def rings():
+    """MRP and CFM, whatever their MAC, are the kernel's, which may speak them"""
+    for kind in (0x88E3, 0x8902):
+        for dst in (host_mac(2), "01:80:c2:00:00:35", "01:15:4e:00:00:01"):
+            sent = [eth(dst, host_mac(1), kind, token() + b"r" * 40) for _ in range(3)]
+            out = {2: 3} if dst == host_mac(2) else {2: 3, 3: 3, 4: 3}
+            same([p.frame for p in cross(1, sent, out, way="kernel:ring")[2]], sent, "frames")
+
+
+@test
 def sizes():
     """from the shortest to a full frame, nothing is cut or padded"""
     for size in (8, 18, 64, 509, 1024, 1471, 1472):
