@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # VRFs: each packet is looked up in its VRF's table, and goes the way the kernel alone would send it.
-# guest: limit=300
+# guest: modes=native limit=300
 source "$(dirname "$0")/../../smoke/lab.sh"
 
 lab_up
