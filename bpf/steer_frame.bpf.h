@@ -108,8 +108,8 @@ static __always_inline int skip_tag(struct frame *frame)
 	return STEER_FAST;
 }
 
-/* Kernel skb_vlan_untag() drops a frame with less than two bytes behind a tag that is in it, but not
- * with the tag beside it; and a tag that we put on is in the frame. */
+/* Kernel skb_vlan_untag() drops a frame with less than two bytes behind a tag that is in it, but
+ * not with the tag beside it; and a tag that we put on is in the frame. */
 static __always_inline int judge_size(const struct frame *frame)
 {
 	return frame->data + frame->l3 + 2 > frame->end ? STEER_PASS_SHORT : STEER_FAST;

@@ -18,8 +18,8 @@ static enum fdb_state state_of(const struct nl_neigh *nl)
 	return nl->state & NUD_NOARP ? FDB_STATIC : FDB_DYNAMIC;
 }
 
-/* Asked to use a MAC in no VLAN, br_fdb_add() makes an entry for each VLAN of the port as well; of a
- * bridge that does not filter a frame would have made none. */
+/* Asked to use a MAC in no VLAN, br_fdb_add() makes an entry for each VLAN of the port as well; of
+ * a bridge that does not filter a frame would have made none. */
 static void unwanted(struct mirror *mirror, const struct nl_neigh *nl)
 {
 	const struct fdb_key key = {.bridge = nl->master, .mac = nl->mac};
