@@ -68,7 +68,9 @@ class Player:
             return
         key = (host, frame)
         if asks(frame):
-            if key in where.asked:  # again, by the clock
+            # Who answers will hear what it was asked for, or it was a redirect, which has a limit by
+            # peer (ip6_forward()); and asking again is by the clock.
+            if answer or key in where.asked:
                 return
             where.asked.add(key)
         if where is self.kernel:
