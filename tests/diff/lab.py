@@ -53,11 +53,11 @@ net.ipv6.conf.all.forwarding=1
 """
 
 
-# By interface: in a namespace of its own the kernel shows no default to set.  An answer may be two
-# seconds late: so long may commands take, and nobody is listening meanwhile.
+# By interface: in a namespace of its own the kernel shows no default to set.  An answer may be a
+# second late: so long may commands take, and nobody is listening meanwhile.
 NEIGHBOURS = """for d in /proc/sys/net/ipv[46]/neigh/*; do
 	echo 36000000 >$d/base_reachable_time_ms; echo 36000 >$d/delay_first_probe_time
-	echo 36000 >$d/gc_stale_time; echo 5 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
+	echo 36000 >$d/gc_stale_time; echo 3 >$d/mcast_solicit; echo 1 >$d/ucast_solicit
 	echo 400 >$d/retrans_time_ms; echo 0 >$d/proxy_delay; echo 0 >$d/locktime
 done
 """
