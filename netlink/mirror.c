@@ -20,8 +20,8 @@
  * kilobyte of kernel memory.  More than that is an overrun and a resync. */
 #define LISTEN_SIZE (32u << 20)
 #define ASK_SIZE (1u << 20)
-/* Datagrams applied in one mirror_read(): a few milliseconds. */
-#define LISTEN_BUDGET 512
+/* Datagrams applied in one mirror_read(): a millisecond or two. */
+#define LISTEN_BUDGET 128
 #define FULL_RETRY_MS 10000
 
 uint64_t mirror_now_ms(void)

@@ -10,7 +10,8 @@
 
 #include "netlink/compare.h"
 
-#define DUMP_SLICE 8 /* datagrams, as in sync.c */
+/* Datagrams in a slice: half a millisecond, as changes wait meanwhile and nothing waits for this. */
+#define DUMP_SLICE 1
 #define READ_SIZE (1u << 20)
 /* Between the two readings: what is polled, and not notified, has been looked at. */
 #define PAUSE_MS 300
