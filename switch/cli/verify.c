@@ -116,13 +116,14 @@ static int wait_for(const struct cli *cli, struct verdict *verdict)
 
 int verify_show(const struct cli *cli, int argc, char **argv)
 {
-	struct verdict verdict = {.differences = json_array()};
+	struct verdict verdict = {0};
 	int code;
 
 	if (argc) {
 		complain("mirror --verify: did not expect '%s'", argv[0]);
 		return CLI_USAGE;
 	}
+	verdict.differences = json_array();
 	code = wait_for(cli, &verdict);
 	if (!code && (verdict.broken || !json_is_object(verdict.head))) {
 		complain("shuntd sent what this shunt does not understand: another version?");

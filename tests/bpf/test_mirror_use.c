@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* mirror: thousands of neighbours and MACs in use are confirmed and kept, without a burst. */
+/* Alone: the kernel's limit of neighbours (gc_thresh3) is one for all namespaces. */
 #include "mirror_lab.h"
 
 #include <errno.h>
