@@ -10,7 +10,7 @@
 
 #include "netlink/compare.h"
 
-/* Datagrams in a slice: half a millisecond, as changes wait meanwhile and nothing waits for this. */
+/* Datagrams in a slice: half a millisecond; changes wait meanwhile, and nothing waits for this. */
 #define DUMP_SLICE 1
 #define READ_SIZE (1u << 20)
 /* Between the two readings: what is polled, and not notified, has been looked at. */
