@@ -15,6 +15,7 @@ import lab
 from compare import TOKEN, asks, normal, said
 
 QUIET = 0.002    # nothing came for so long: what the kernel forwards by itself has come
+FORGET = 40      # batches, some 1500 frames
 _count = 0
 
 
@@ -50,7 +51,7 @@ class Player:
             self.close()
             raise
         self.balance = collections.Counter()  # (host, frame): heard in the kernel's lab - in ours
-        self.heard, self.sent, self.act = 0, 0, 0
+        self.heard, self.sent, self.act, self.batches = 0, 0, 0, 0
         self.refused = []
 
     def close(self):
@@ -118,6 +119,10 @@ class Player:
         self.rest()
         if one_by_one or any(frame[3] == "greeting" for frame in frames):
             self.learnt()
+        self.batches += 1
+        if self.batches % FORGET == 0:
+            for one in self.labs:
+                one.forget()
         if self.kernel.heard != self.ours.heard:
             raise Difference("sending", "sending: %r, %r" % (self.kernel.heard, self.ours.heard), self.act)
 
