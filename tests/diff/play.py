@@ -32,6 +32,11 @@ class Difference(Exception):
         self.kind, self.act, self.frames = kind, act, set(frames)
         self.tokens = {t for frame in frames for t in TOKEN.findall(frame)}
 
+    def is_again(self, other):
+        """Is it what `other` was, seen once more?  What has a cause is at the same place each time."""
+        return self.kind == other.kind and (bool(self.frames & other.frames) or
+                                            not self.frames and self.act == other.act)
+
     def concerns(self, frame):
         """Is this frame, as sent, one of those that differ?"""
         return frame in self.frames or any(t in self.tokens for t in TOKEN.findall(frame))
