@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "table/arena.h"
 #include "table/grace.h"
@@ -11,7 +12,8 @@
 #define ROOT_SIZE (1u << ROOT_BITS) /* entries */
 #define BIG_BITS 8u
 #define SMALL_BITS 4u
-#define SMALL_BASE 40u /* address bits above the first small nodes */
+#define SMALL_BASE 48u /* address bits above the first small nodes */
+#define TAIL_BASE 40u  /* and above the first tails */
 #define BIG_SIZE (1u << BIG_BITS)
 #define SMALL_SIZE (1u << SMALL_BITS)
 #define UNIT SMALL_SIZE /* a node's number is how many times this many entries precede it */
@@ -19,7 +21,16 @@
 #define ROOT_UNITS (ROOT_SIZE / UNIT) /* the root takes the place of the first nodes */
 #define UNITS_MAX (1u << 26)          /* 4 GiB, and room in a child word */
 #define DEPTH_MAX ((SMALL_BASE - ROOT_BITS) / BIG_BITS + (128u - SMALL_BASE) / SMALL_BITS)
+#define BUILD_MAX ((TAIL_BASE - ROOT_BITS) / BIG_BITS + 1) /* and a tail */
 #define VALUE_BITS 22u
+
+/*
+ * A child word with TAIL leads to a tail, in the place of a small node: an entry for addresses
+ * within its prefix and one for others, the 16 bytes of the prefix, and those of its mask.
+ */
+#define TAIL (1u << 30)
+#define TAIL_PREFIX 4 /* words before it */
+#define TAIL_MASK 8
 
 /* A list of nodes through `meta`. Node 0 is the root's: no node. */
 struct list {
@@ -65,14 +76,26 @@ static inline unsigned leaf_len(uint32_t word)
 	return word >> VALUE_BITS;
 }
 
+/* A child that is no tail. */
+static inline bool is_node(uint32_t word)
+{
+	return (word & (FIB_CHILD | TAIL)) == FIB_CHILD;
+}
+
 static inline uint32_t child(uint32_t word)
 {
-	return word & ~FIB_CHILD;
+	return word & ~(FIB_CHILD | TAIL);
 }
 
 static inline bool node_big(unsigned base)
 {
 	return base < SMALL_BASE;
+}
+
+/* Is what begins there a tail, until there are two of it? */
+static inline bool tail_at(unsigned base)
+{
+	return base >= TAIL_BASE;
 }
 
 /* Address bits that the entries of a node decide, which has `base` bits above it. */
@@ -164,6 +187,38 @@ static int node_take(struct trie *trie, bool big, uint32_t *out)
 	return 0;
 }
 
+/* Tails. ------------------------------------------------------------------------------------ */
+
+/* The 16 bytes of a prefix's mask, and of the prefix without host bits. */
+static void prefix_bytes(const struct ip_addr *prefix, unsigned len, uint8_t *bytes, uint8_t *mask)
+{
+	for (unsigned i = 0; i < 16; i++) {
+		unsigned bits = len > 8 * i ? len - 8 * i : 0;
+
+		mask[i] = bits < 8 ? (uint8_t)(0xff00u >> bits) : 0xff;
+		bytes[i] = prefix->b[i] & mask[i];
+	}
+}
+
+/* `node`, not visible yet, is to lead to one prefix; other addresses find `inherited`. */
+static void tail_write(struct trie *trie, uint32_t node, const struct ip_addr *prefix, unsigned len,
+		       uint32_t value, uint32_t inherited)
+{
+	uint32_t *tail = node_words(trie, node);
+
+	tail[0] = leaf(len, value);
+	tail[1] = inherited;
+	prefix_bytes(prefix, len, (uint8_t *)(tail + TAIL_PREFIX), (uint8_t *)(tail + TAIL_MASK));
+}
+
+static bool tail_is(const uint32_t *tail, const struct ip_addr *prefix, unsigned len)
+{
+	uint8_t bytes[16], mask[16];
+
+	prefix_bytes(prefix, len, bytes, mask);
+	return leaf_len(tail[0]) == len && !memcmp(tail + TAIL_PREFIX, bytes, sizeof(bytes));
+}
+
 /* Insert and delete. ------------------------------------------------------------------------ */
 
 /*
@@ -215,7 +270,10 @@ static void rewrite(struct trie *trie, uint32_t *words, uint32_t count, unsigned
 	for (uint32_t i = 0; i < count; i++) {
 		uint32_t word = words[i];
 
-		if (word & FIB_CHILD) {
+		if (word & TAIL) {
+			/* Its own prefix is longer than any that is written from above. */
+			rewrite(trie, node_words(trie, child(word)) + 1, 1, base, min, max, to);
+		} else if (word & FIB_CHILD) {
 			rewrite(trie, node_words(trie, child(word)), 1u << node_bits(base),
 				base + node_bits(base), min, max, to);
 		} else if (leaf_len(word) >= min && leaf_len(word) <= max) {
@@ -243,42 +301,83 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 }
 
 /*
- * Build the nodes from below `top` to where the prefix ends, none of them visible yet, and return
- * the child word to publish.  All are taken before one is written: failing changes nothing.
+ * Build what leads from below `top` to the prefix, none of it visible yet: big nodes, then the one in
+ * which it ends or a tail.  Returns the child word to publish.  All are taken before one is written:
+ * failing changes nothing.
  */
 static int build(struct trie *trie, const struct level *top, const struct ip_addr *prefix,
 		 unsigned len, uint32_t value, uint32_t *out)
 {
-	uint32_t node[DEPTH_MAX] = {0}, inherited = *level_word(trie, top);
-	unsigned count = 0, base[DEPTH_MAX];
+	uint32_t node[BUILD_MAX] = {0}, inherited = *level_word(trie, top), word = 0;
+	unsigned count = 0, base = top->base + top->bits;
 	struct level level = *top;
 
-	for (unsigned at = top->base + top->bits; at < len; at += node_bits(at)) {
-		int err = node_take(trie, node_big(at), &node[count]);
+	for (unsigned at = base; at < len && count < BUILD_MAX; at += BIG_BITS) {
+		int err = node_take(trie, !tail_at(at), &node[count]);
 
 		if (err) {
 			while (count--) {
-				node_give(trie, trie->idle, node[count], node_big(base[count]));
+				node_give(trie, trie->idle, node[count], true);
 			}
 			return err;
 		}
-		base[count++] = at;
+		count++;
+		if (tail_at(at)) {
+			break;
+		}
 	}
-	for (unsigned i = 0; i < count; i++) {
+	*out = FIB_CHILD | node[0] | (tail_at(base) ? TAIL : 0);
+	for (unsigned i = 0; i < count; i++, base += BIG_BITS) {
 		uint32_t *words = node_words(trie, node[i]);
 
+		if (tail_at(base)) {
+			tail_write(trie, node[i], prefix, len, value, inherited);
+			break;
+		}
 		level_down(&level, prefix, node[i]);
-		for (uint32_t j = 0; j < 1u << level.bits; j++) {
+		for (uint32_t j = 0; j < BIG_SIZE; j++) {
 			words[j] = inherited;
 		}
 		if (i + 1 < count) {
-			words[level.index] = FIB_CHILD | node[i + 1];
+			word = FIB_CHILD | node[i + 1];
+			words[level.index] = word | (tail_at(base + BIG_BITS) ? TAIL : 0);
 			*node_meta(trie, node[i]) = 1;
 		} else {
 			rewrite_level(trie, &level, len, 0, leaf(len, value));
 		}
 	}
-	*out = FIB_CHILD | node[0];
+	return 0;
+}
+
+/*
+ * Put a node where the entry is a tail, with the tail's prefix in it or the tail below it: readers
+ * find the same by either.
+ */
+static int expand(struct trie *trie, const struct level *at)
+{
+	uint32_t word = *level_word(trie, at), *tail = node_words(trie, child(word)), node;
+	unsigned len = leaf_len(tail[0]);
+	struct level level = *at;
+	struct ip_addr prefix;
+	int err = node_take(trie, node_big(at->base + at->bits), &node);
+
+	if (err) {
+		return err;
+	}
+	tail = node_words(trie, child(word));
+	memcpy(prefix.b, tail + TAIL_PREFIX, sizeof(prefix.b));
+	level_down(&level, &prefix, node);
+	for (uint32_t i = 0; i < 1u << level.bits; i++) {
+		node_words(trie, node)[i] = tail[1];
+	}
+	if (len > level.base + level.bits) {
+		*level_word(trie, &level) = word;
+		*node_meta(trie, node) = 1;
+	} else {
+		rewrite_level(trie, &level, len, 0, tail[0]);
+		node_give(trie, trie->waiting, child(word), false);
+	}
+	word_store(level_word(trie, at), FIB_CHILD | node);
 	return 0;
 }
 
@@ -305,8 +404,22 @@ int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint
 	reclaim(trie);
 	while (len > level.base + level.bits) {
 		word = *level_word(trie, &level);
-		if (word & FIB_CHILD) {
+		if (is_node(word)) {
 			level_down(&level, prefix, child(word));
+			continue;
+		}
+		if (word & TAIL) {
+			uint32_t *tail = node_words(trie, child(word));
+
+			if (tail_is(tail, prefix, len)) {
+				word_store(&tail[0], leaf(len, value));
+				changed(fib);
+				return 0;
+			}
+			err = expand(trie, &level);
+			if (err) {
+				return err;
+			}
 			continue;
 		}
 		err = build(trie, &level, prefix, len, value, &fresh);
@@ -325,23 +438,25 @@ int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint
 	return 0;
 }
 
-/* Give back the nodes of a path, lowest first, that have no entry of their own any more. */
+/* Give back what the entry leads to: nothing below it differs from `inherited` any more. */
+static void cut(struct trie *trie, const struct level *at, uint32_t inherited, bool big)
+{
+	uint32_t *word = level_word(trie, at), node = child(*word);
+
+	word_store(word, inherited);
+	if (at->base) {
+		*node_meta(trie, at->node) -= leaf_len(inherited) <= at->base;
+	}
+	node_give(trie, trie->waiting, node, big);
+}
+
+/* The nodes of a path, lowest first, that have no entry of their own any more. */
 static void collapse(struct trie *trie, const struct level *path, unsigned depth)
 {
-	for (; depth > 0; depth--) {
-		const struct level *level = &path[depth], *above = &path[depth - 1];
-		uint32_t inherited;
-
-		if (*node_meta(trie, level->node)) {
-			return;
-		}
+	for (; depth > 0 && !*node_meta(trie, path[depth].node); depth--) {
 		/* All entries are alike: what covers the node, from above. */
-		inherited = node_words(trie, level->node)[0];
-		word_store(level_word(trie, above), inherited);
-		if (above->base) {
-			*node_meta(trie, above->node) -= leaf_len(inherited) <= above->base;
-		}
-		node_give(trie, trie->waiting, level->node, node_big(level->base));
+		cut(trie, &path[depth - 1], node_words(trie, path[depth].node)[0],
+		    node_big(path[depth].base));
 	}
 }
 
@@ -351,7 +466,7 @@ int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsi
 	struct trie *trie = trie_of(fib);
 	struct level path[DEPTH_MAX + 1] = {root_level(prefix)};
 	unsigned depth = 0;
-	uint32_t word;
+	uint32_t word = 0;
 
 	if (len > ip_bits(trie->family) || cover_value > FIB_VALUE_MAX ||
 	    (cover_value && cover_len >= len)) {
@@ -359,17 +474,56 @@ int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsi
 	}
 	while (len > path[depth].base + path[depth].bits) {
 		word = *level_word(trie, &path[depth]);
-		if (!(word & FIB_CHILD)) {
-			return 0; /* it was not in */
+		if (!is_node(word)) {
+			break;
 		}
 		path[depth + 1] = path[depth];
 		level_down(&path[++depth], prefix, child(word));
 	}
-	rewrite_level(trie, &path[depth], len, len, leaf(cover_len, cover_value));
+	if (len <= path[depth].base + path[depth].bits) {
+		rewrite_level(trie, &path[depth], len, len, leaf(cover_len, cover_value));
+	} else if (word & TAIL && tail_is(node_words(trie, child(word)), prefix, len)) {
+		cut(trie, &path[depth], node_words(trie, child(word))[1], false);
+	} else {
+		return 0; /* it was not in */
+	}
 	collapse(trie, path, depth);
 	changed(fib);
 	reclaim(trie);
 	return 0;
+}
+
+/* Look-up. ---------------------------------------------------------------------------------- */
+
+static inline uint32_t tail_lookup(const uint32_t *tail, const uint8_t *addr_be)
+{
+	uint64_t addr[2], prefix[2], mask[2];
+	bool other;
+
+	memcpy(addr, addr_be, sizeof(addr));
+	memcpy(prefix, tail + TAIL_PREFIX, sizeof(prefix));
+	memcpy(mask, tail + TAIL_MASK, sizeof(mask));
+	other = (((addr[0] ^ prefix[0]) & mask[0]) | ((addr[1] ^ prefix[1]) & mask[1])) != 0;
+	return __atomic_load_n(&tail[other], __ATOMIC_RELAXED);
+}
+
+/* acquire: as in fib_lookup_entry(). */
+uint32_t fib_lookup_deep(const uint32_t *words, uint32_t word, const uint8_t *addr_be)
+{
+	if (is_node(word)) {
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) + addr_be[TAIL_BASE / 8]],
+				       __ATOMIC_ACQUIRE);
+	}
+	for (const uint8_t *byte = addr_be + SMALL_BASE / 8; is_node(word); byte++) {
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) | *byte >> 4],
+				       __ATOMIC_ACQUIRE);
+		if (!is_node(word)) {
+			break;
+		}
+		word = __atomic_load_n(&words[(uint32_t)(word << 4) | (*byte & 0xf)],
+				       __ATOMIC_ACQUIRE);
+	}
+	return word & TAIL ? tail_lookup(&words[(uint32_t)(word << 4)], addr_be) : word;
 }
 
 /* The whole. -------------------------------------------------------------------------------- */

@@ -3,10 +3,11 @@
  * fib: longest prefix match, IPv4 and IPv6 by the same code.
  *
  * What:    a multibit trie with leaf pushing (Srinivasan & Varghese, "Fast Address Lookups Using
- *          Controlled Prefix Expansion", 1999): a 16-bit root, strides of 8 as far as bit 40, of 4
- *          from there on, where IPv6 tables are sparse.  An entry is one
- *          32-bit word that is either a child or a value with the length of the prefix that wrote
- *          it, so a delete needs only the covering prefix, which the caller's rib knows.
+ *          Controlled Prefix Expansion", 1999): a 16-bit root, strides of 8 as far as bit 48, of 4
+ *          from there on.  From bit 40 on IPv6 tables are sparse: there a way down that leads to
+ *          one prefix only is a tail, the prefix itself to compare with.  An entry is one 32-bit
+ *          word that is a child, a tail, or a value with the length of the prefix that wrote it,
+ *          so a delete needs only the covering prefix, which the caller's rib knows.
  * Callers: table/rib writes; switch/path reads.
  * Thread:  one writer (control); readers under RCU.  A reader sees the old or the new value of a
  *          prefix, never a hole where a covering or replaced prefix stood.
@@ -18,6 +19,7 @@
 #define SHUNT_TABLE_FIB_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "table/addr.h"
 
@@ -25,7 +27,8 @@
 
 /*
  * The part of a fib that readers use; the rest is fib.c's.  words[0..65535] is the root; a child
- * word holds the number of a node, whose 256 or 16 entries start at words[number * 16].
+ * word holds the number of a node, whose 256 or 16 entries start at words[number * 16], or of a
+ * tail.
  */
 struct fib {
 	const uint32_t *words; /* RCU; never NULL */
@@ -57,6 +60,10 @@ static inline unsigned fib_entry_len(uint32_t entry)
 	return entry >> 22;
 }
 
+/* Where a child below bit 40 leads an IPv6 address: out of line, so that IPv4 does not pay. */
+__attribute__((noinline)) uint32_t fib_lookup_deep(const uint32_t *words, uint32_t word,
+						   const uint8_t *addr_be);
+
 /* Reader: what fib_lookup() finds, with the length of the prefix that wrote it. */
 static inline uint32_t fib_lookup_entry(const struct fib *fib, const uint8_t *addr_be)
 {
@@ -66,24 +73,13 @@ static inline uint32_t fib_lookup_entry(const struct fib *fib, const uint8_t *ad
 	uint32_t at = (uint32_t)addr_be[0] << 8 | addr_be[1];
 	uint32_t word = __atomic_load_n(&words[at], __ATOMIC_ACQUIRE);
 
-	/* A child's bits 27..30 are zero, and bit 31 leaves by the shift. */
+	/* A child's bits 27..29 are zero, and bits 30 and 31 leave by the shift. */
 #pragma GCC unroll 3
 	for (unsigned byte = 2; byte < 5 && word & FIB_CHILD; byte++) {
 		word = __atomic_load_n(&words[(uint32_t)(word << 4) + addr_be[byte]],
 				       __ATOMIC_ACQUIRE);
 	}
-	/* Two a byte: most prefixes end at whole bytes. */
-	for (addr_be += 5; word & FIB_CHILD; addr_be++) {
-		uint8_t byte = *addr_be;
-
-		word = __atomic_load_n(&words[(uint32_t)(word << 4) | byte >> 4], __ATOMIC_ACQUIRE);
-		if (!(word & FIB_CHILD)) {
-			break;
-		}
-		word = __atomic_load_n(&words[(uint32_t)(word << 4) | (byte & 0xf)],
-				       __ATOMIC_ACQUIRE);
-	}
-	return word;
+	return word & FIB_CHILD ? fib_lookup_deep(words, word, addr_be) : word;
 }
 
 /* Reader: the value, or 0 when nothing matches. `addr_be` are the address's bytes (4 or 16). */

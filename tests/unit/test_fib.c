@@ -178,6 +178,51 @@ static void test_ipv6_host_route_through_every_node(void **state)
 	assert_int_equal(fib_memory(world->fib), before);
 }
 
+static void test_ipv6_prefix_without_near_ones_takes_no_nodes_below_bit_40(void **state)
+{
+	struct world *world = *state;
+	struct ip_addr host = {{0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}};
+	struct ip_addr near = host, far = host;
+	size_t before = fib_memory(world->fib), alone;
+
+	near.b[15] ^= 1;
+	far.b[5] ^= 0x10;
+	put(world, host, 32, 1);
+	put(world, host, 128, 2);
+	alone = fib_memory(world->fib);
+	assert_true(alone <= before + 3 * 1088 + 68);
+	assert_int_equal(look(world, host), 2);
+	assert_int_equal(look(world, near), 1);
+	/* What covers it changes, at a level above and at its own. */
+	put(world, host, 33, 3);
+	assert_int_equal(look(world, near), 3);
+	put(world, host, 39, 4);
+	assert_int_equal(look(world, near), 4);
+	assert_int_equal(look(world, host), 2);
+	put(world, host, 128, 5);
+	assert_int_equal(look(world, host), 5);
+	assert_int_equal(fib_memory(world->fib), alone);
+	/* One that is not there, though the way leads past. */
+	del(world, near, 128, 39, 4);
+	assert_int_equal(look(world, host), 5);
+	assert_int_equal(look(world, near), 4);
+	/* A second one: nodes only as far as they differ. */
+	put(world, far, 64, 6);
+	assert_int_equal(look(world, host), 5);
+	assert_int_equal(look(world, near), 4);
+	assert_int_equal(look(world, far), 6);
+	assert_true(fib_memory(world->fib) <= alone + 1088 + 68);
+	del(world, host, 128, 39, 4);
+	assert_int_equal(look(world, host), 4);
+	del(world, far, 64, 39, 4);
+	assert_int_equal(look(world, far), 4);
+	del(world, host, 39, 33, 3);
+	del(world, host, 33, 32, 1);
+	del(world, host, 32, 0, 0);
+	assert_int_equal(look(world, host), 0);
+	assert_int_equal(fib_memory(world->fib), before);
+}
+
 static void test_refuses_what_it_cannot_hold(void **state)
 {
 	struct world *world = *state;
@@ -256,9 +301,20 @@ static struct ip_addr random_addr(enum ip_family family, unsigned *seed)
 	return addr;
 }
 
+/* As one that is there, but for a bit. */
+static struct ip_addr near_one(enum ip_family family, const struct naive *naive, unsigned *seed)
+{
+	struct ip_addr addr = naive->entry[(unsigned)rand_r(seed) % NAIVE_MAX].addr;
+	unsigned bit = (unsigned)rand_r(seed) % ip_bits(family);
+
+	addr.b[bit / 8] ^= (uint8_t)(1u << (7 - bit % 8));
+	return addr;
+}
+
 static void change_one(struct world *world, struct naive *naive, unsigned *seed)
 {
-	struct ip_addr addr = random_addr(world->family, seed);
+	struct ip_addr addr = rand_r(seed) % 2 ? random_addr(world->family, seed)
+					       : near_one(world->family, naive, seed);
 	unsigned len = (unsigned)rand_r(seed) % (ip_bits(world->family) + 1), slot = NAIVE_MAX;
 	unsigned cover_len;
 	uint32_t value;
@@ -303,9 +359,8 @@ static void test_agrees_with_a_naive_table(void **state)
 			struct ip_addr addr = random_addr(world->family, &seed);
 
 			if (i % 2) {
-				/* Random ones seldom meet a long prefix: go near one. */
-				addr = naive->entry[(unsigned)rand_r(&seed) % NAIVE_MAX].addr;
-				addr.b[ip_bits(world->family) / 8 - 1] ^= rand_r(&seed) & 1;
+				/* Random ones seldom meet a long prefix. */
+				addr = near_one(world->family, naive, &seed);
 			}
 			assert_int_equal(look(world, addr), naive_find(naive, &addr, 129, &len));
 		}
@@ -327,8 +382,21 @@ static void test_agrees_with_a_naive_table(void **state)
 
 /* Under readers. ---------------------------------------------------------------------------- */
 
+/* An IPv4 address, or an IPv6 one that has these bytes where there are tails. */
+static struct ip_addr deep(enum ip_family family, unsigned a, unsigned b, unsigned c, unsigned d)
+{
+	struct ip_addr addr = ip4(a, b, c, d);
+
+	if (family == IP_V6) {
+		memcpy(addr.b + 5, ip4(a, b, c, d).b, 4);
+		memcpy(addr.b, (uint8_t[]){0x20, 1, 0xd, 0xb8, 7}, 5);
+	}
+	return addr;
+}
+
 struct reader {
 	struct fib *fib;
+	enum ip_family family;
 	bool stop;
 	unsigned long looks, wrong;
 };
@@ -337,7 +405,7 @@ struct reader {
 static void *reader_main(void *arg)
 {
 	struct reader *reader = arg;
-	struct ip_addr addr = ip4(10, 1, 2, 3);
+	struct ip_addr addr = deep(reader->family, 10, 1, 2, 3);
 
 	rcu_register_thread();
 	while (!__atomic_load_n(&reader->stop, __ATOMIC_RELAXED)) {
@@ -356,21 +424,28 @@ static void *reader_main(void *arg)
 static void test_reader_never_sees_a_hole(void **state)
 {
 	struct world *world = *state;
-	struct reader reader = {.fib = world->fib};
-	unsigned seed = 1, flaps = 0;
+	struct reader reader = {.fib = world->fib, .family = world->family};
+	enum ip_family family = world->family;
+	unsigned seed = 1, flaps = 0, above = family == IP_V6 ? 40 : 0;
 	pthread_t thread;
 	time_t end = time(NULL) + 2;
 
-	put(world, ip4(10, 0, 0, 0), 8, 1);
+	put(world, deep(family, 10, 0, 0, 0), above + 8, 1);
 	assert_int_equal(pthread_create(&thread, NULL, reader_main, &reader), 0);
 	while (time(NULL) < end) {
-		unsigned len = 9 + (unsigned)rand_r(&seed) % 24;
+		unsigned len = above + 9 + (unsigned)rand_r(&seed) % 24;
+		unsigned other = 4 + flaps % 100;
+		/* How many bits it has in common with the one that is read. */
+		unsigned same = above + (unsigned)__builtin_clz(other ^ 3);
+		struct ip_addr beside = deep(family, 10, 1, 2, other);
 
-		put(world, ip4(10, 1, 2, 3), len, 2);
+		put(world, deep(family, 10, 1, 2, 3), len, 2);
 		/* Others make and fill nodes, so that one reused too early holds something else. */
-		put(world, ip4(77, flaps & 255, 3, 3), 32, 3);
-		del(world, ip4(10, 1, 2, 3), len, 8, 1);
-		del(world, ip4(77, (flaps + 128) & 255, 3, 3), 32, 0, 0);
+		put(world, deep(family, 77, flaps & 255, 3, 3), above + 32, 3);
+		put(world, beside, above + 32, 4);
+		del(world, beside, above + 32, len <= same ? len : above + 8, len <= same ? 2 : 1);
+		del(world, deep(family, 10, 1, 2, 3), len, above + 8, 1);
+		del(world, deep(family, 77, (flaps + 128) & 255, 3, 3), above + 32, 0, 0);
 		flaps++;
 		rcu_quiescent_state();
 	}
@@ -425,11 +500,13 @@ int main(void)
 		TEST4(test_delete_while_covered_gives_the_cover),
 		TEST4(test_host_bits_are_ignored),
 		TEST6(test_ipv6_host_route_through_every_node),
+		TEST6(test_ipv6_prefix_without_near_ones_takes_no_nodes_below_bit_40),
 		TEST4(test_refuses_what_it_cannot_hold),
 		TEST4(test_closed_answers_the_same_for_all),
 		TEST4(test_agrees_with_a_naive_table),
 		TEST6(test_agrees_with_a_naive_table),
 		TEST4(test_reader_never_sees_a_hole),
+		TEST6(test_reader_never_sees_a_hole),
 		TEST4(test_node_is_not_reused_before_its_reader_moved_on),
 	};
 	int failed;
