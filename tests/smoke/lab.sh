@@ -422,10 +422,11 @@ with_counts() {
 	KERNEL=$((${after#* } - ${before#* }))
 }
 
-# After with_counts: at least 99 % of at least MINIMUM frames went through XSK.
+# After with_counts: at least 99 % of at least MINIMUM frames went through XSK, but for a few that are
+# the kernel's on any port, as a neighbour's question is.
 fast_share() {
 	with_shuntd || return 0
 	[ $((RX + KERNEL)) -ge "$1" ] || die "only $((RX + KERNEL)) frames seen, expected $1"
-	[ $((RX * 100)) -ge $(((RX + KERNEL) * 99)) ] ||
+	[ "$KERNEL" -le $((5 + (RX + KERNEL) / 100)) ] ||
 		die "not by XSK: $RX frames fast, $KERNEL by the kernel"
 }
