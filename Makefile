@@ -164,7 +164,7 @@ $(B)/tests/%.bpf.o: tests/smoke/%.bpf.c
 # Fills the kernel's tables (tests/smoke, tests/bench).
 $(B)/tests/routes: tests/smoke/routes.c
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< -lmnl
+	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LDFLAGS_ALL) -MMD -MP -o $@ $< -lmnl
 
 tests: $(UNIT_BIN) $(BPFTEST_BIN) $(VMTEST_BIN) $(B)/tests/tag.bpf.o $(B)/tests/drop.bpf.o $(B)/tests/routes
 
@@ -228,9 +228,14 @@ $(B)/tests/bench/floor: tests/bench/floor.c $(B)/libshunt.a
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
 
+$(B)/tests/bench/lookup: tests/bench/lookup.c $(B)/libshunt.a
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS_ALL) -Itests $(CFLAGS_ALL) $(LTO) $(LDFLAGS_ALL) -MMD -MP -o $@ $< $(B)/libshunt.a $(LIBS)
+
 # QUICK=1: fewer and shorter rounds
-bench: all $(B)/tests/bench/gen $(B)/tests/bench/pipe $(B)/tests/bench/floor $(B)/tests/routes
+bench: all $(addprefix $(B)/tests/bench/,gen pipe floor lookup) $(B)/tests/routes
 	@B=$(B) tests/bench/run
+	@$(B)/tests/bench/lookup
 	@B=$(B) QUICK=$(QUICK) tests/bench/scale
 
 lint:
