@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * prefixes: routes as a full BGP table has them, by the million, the same on every machine: for tests
- * and benchmarks.
+ * prefixes: routes as a full BGP table has them, by the million, the same on every machine: for
+ * tests and benchmarks.
  */
 #ifndef SHUNT_TESTS_PREFIXES_H
 #define SHUNT_TESTS_PREFIXES_H

@@ -301,9 +301,9 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 }
 
 /*
- * Build what leads from below `top` to the prefix, none of it visible yet: big nodes, then the one in
- * which it ends or a tail.  Returns the child word to publish.  All are taken before one is written:
- * failing changes nothing.
+ * Build what leads from below `top` to the prefix, none of it visible yet: big nodes, then the one
+ * in which it ends or a tail.  Returns the child word to publish.  All are taken before one is
+ * written: failing changes nothing.
  */
 static int build(struct trie *trie, const struct level *top, const struct ip_addr *prefix,
 		 unsigned len, uint32_t value, uint32_t *out)

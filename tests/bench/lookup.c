@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * lookup: what a look-up costs in full tables, one after the other as for a burst of frames, at random
- * addresses of random prefixes: the caches hold little of that.  Best and worst of some rounds, in
- * nanoseconds of CPU.
+ * lookup: what a look-up costs in full tables, one after the other as for a burst of frames, at
+ * random addresses of random prefixes: the caches hold little of that.  Best and worst of some
+ * rounds, in nanoseconds of CPU.
  *
  *   lookup [ROUNDS]
  */
