@@ -42,7 +42,8 @@ struct trie {
 	enum ip_family family;
 	struct arena arena; /* the words */
 	struct arena meta;  /* one uint32_t a unit: a node's own entries, or the next on its list */
-	uint32_t *closed;   /* a root that answers the same for every address */
+	uint32_t *hidden;   /* a root's entries where it is closed */
+	uint8_t *closed;    /* which these are, a byte each */
 	uint32_t next;      /* first unit never used */
 	size_t live;        /* units */
 	/* Nodes without use, small and big: free, until the running grace period, until the one
@@ -248,9 +249,15 @@ static void level_down(struct level *level, const struct ip_addr *addr, uint32_t
 	level->index = level_index(addr, level->base);
 }
 
+/* An entry of a node; of the root, also where readers do not see it. */
+static uint32_t *entry_of(const struct trie *trie, uint32_t node, uint32_t index)
+{
+	return !node && trie->closed[index] ? &trie->hidden[index] : node_words(trie, node) + index;
+}
+
 static uint32_t *level_word(const struct trie *trie, const struct level *level)
 {
-	return node_words(trie, level->node) + level->index;
+	return entry_of(trie, level->node, level->index);
 }
 
 /* The first entry of the prefix at the level where it ends, and how many it has. */
@@ -287,17 +294,17 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 			  uint32_t to)
 {
 	uint32_t first, count = level_span(level, len, &first);
-	uint32_t *words = node_words(trie, level->node) + first;
 
-	for (uint32_t i = 0; level->base && i < count; i++) {
-		uint32_t word = words[i];
+	for (uint32_t i = first; i < first + count; i++) {
+		uint32_t *word = entry_of(trie, level->node, i);
 
-		if (!(word & FIB_CHILD) && leaf_len(word) >= min && leaf_len(word) <= len) {
+		if (level->base && !(*word & FIB_CHILD) && leaf_len(*word) >= min &&
+		    leaf_len(*word) <= len) {
 			*node_meta(trie, level->node) += (leaf_len(to) > level->base) -
-							 (leaf_len(word) > level->base);
+							 (leaf_len(*word) > level->base);
 		}
+		rewrite(trie, word, 1, level->base + level->bits, min, len, to);
 	}
-	rewrite(trie, words, count, level->base + level->bits, min, len, to);
 }
 
 /*
@@ -538,9 +545,10 @@ static int create(struct fib **out, enum ip_family family, size_t step)
 	}
 	trie->family = family;
 	trie->next = ROOT_UNITS;
-	trie->closed = calloc(ROOT_SIZE, sizeof(uint32_t));
-	if (!trie->closed) {
-		goto free_trie;
+	trie->hidden = calloc(ROOT_SIZE, sizeof(uint32_t));
+	trie->closed = calloc(ROOT_SIZE, 1);
+	if (!trie->hidden || !trie->closed) {
+		goto free_closed;
 	}
 	err = arena_create(&trie->arena, UNITS_MAX * UNIT_BYTES, step);
 	if (err) {
@@ -554,7 +562,7 @@ static int create(struct fib **out, enum ip_family family, size_t step)
 	if (err) {
 		goto free_meta;
 	}
-	fib_open(&trie->fib);
+	trie->fib.words = trie->arena.base;
 	*out = &trie->fib;
 	return 0;
 free_meta:
@@ -563,7 +571,7 @@ free_arena:
 	arena_destroy(&trie->arena);
 free_closed:
 	free(trie->closed);
-free_trie:
+	free(trie->hidden);
 	free(trie);
 	return err;
 }
@@ -590,24 +598,45 @@ void fib_destroy(struct fib *fib)
 	arena_destroy(&trie->meta);
 	arena_destroy(&trie->arena);
 	free(trie->closed);
+	free(trie->hidden);
 	free(trie);
 }
 
-void fib_close(struct fib *fib, uint32_t value)
+void fib_close(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint32_t value)
 {
 	struct trie *trie = trie_of(fib);
+	struct level root = root_level(prefix);
+	uint32_t *words = node_words(trie, root.node);
+	uint32_t first, count = level_span(&root, len < ROOT_BITS ? len : ROOT_BITS, &first);
 
-	/* A root of leaves: no reader goes on from here into a node. */
-	for (uint32_t i = 0; i < ROOT_SIZE; i++) {
-		word_store(&trie->closed[i], leaf(0, value));
+	for (uint32_t i = first; i < first + count; i++) {
+		if (!trie->closed[i]) {
+			trie->hidden[i] = words[i];
+			trie->closed[i] = true;
+			word_store(&words[i], leaf(0, value));
+		}
 	}
-	__atomic_store_n(&fib->words, trie->closed, __ATOMIC_RELEASE);
 	changed(fib);
+}
+
+bool fib_closed(const struct fib *fib, const struct ip_addr *addr)
+{
+	const struct trie *trie = caa_container_of(fib, const struct trie, fib);
+
+	return trie->closed[level_index(addr, 0)];
 }
 
 void fib_open(struct fib *fib)
 {
-	__atomic_store_n(&fib->words, trie_of(fib)->arena.base, __ATOMIC_RELEASE);
+	struct trie *trie = trie_of(fib);
+	uint32_t *words = node_words(trie, 0);
+
+	for (uint32_t i = 0; i < ROOT_SIZE; i++) {
+		if (trie->closed[i]) {
+			word_store(&words[i], trie->hidden[i]);
+			trie->closed[i] = false;
+		}
+	}
 	changed(fib);
 }
 

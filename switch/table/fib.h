@@ -18,6 +18,7 @@
 #ifndef SHUNT_TABLE_FIB_H
 #define SHUNT_TABLE_FIB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,9 +48,11 @@ int fib_insert(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint
  * value 0 when there is none. -ENOENT is not detected: the caller's rib knows. */
 int fib_delete(struct fib *fib, const struct ip_addr *prefix, unsigned len, unsigned cover_len,
 	       uint32_t cover_value);
-/* Closed, every lookup answers `value`, whatever is in the fib; inserts and deletes go on unseen.
- * Opened, it answers by what it holds.  Neither can fail. */
-void fib_close(struct fib *fib, uint32_t value);
+/* Every lookup in the /16s that the prefix meets answers `value`, whatever the fib holds there;
+ * inserts and deletes go on unseen.  Cannot fail. */
+void fib_close(struct fib *fib, const struct ip_addr *prefix, unsigned len, uint32_t value);
+bool fib_closed(const struct fib *fib, const struct ip_addr *addr);
+/* Answers by what it holds, everywhere. */
 void fib_open(struct fib *fib);
 /* Bytes of memory held by nodes. */
 size_t fib_memory(const struct fib *fib);

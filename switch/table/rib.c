@@ -141,7 +141,7 @@ static int route_add(struct rib *rib, const struct prefix *prefix, const struct 
 	}
 	if (!at) {
 		rib->lost[prefix->family] = true;
-		rib_close(rib, prefix->family);
+		rib_close(rib, prefix);
 		return rib_full(rib) ? -ENOSPC : -ENOMEM;
 	}
 	if (rib->next > rib->mask) {
@@ -230,7 +230,8 @@ static void route_show(const struct rib *rib, uint32_t at, struct rib_route *out
 	struct prefix prefix = prefix_of(&rib->route[at]);
 
 	route_load(rib, at, out);
-	if (rib->closed[prefix.family] || rib_choose(rib, &prefix) == rib->kernel) {
+	if (fib_closed(rib->table[prefix.table]->fib[prefix.family], &prefix.addr) ||
+	    rib_choose(rib, &prefix) == rib->kernel) {
 		out->action = NEXTHOP_KERNEL;
 	}
 }
@@ -673,7 +674,7 @@ bool rib_agrees(const struct rib *rib, const struct rib_key *key)
 	if (!fib) {
 		return true;
 	}
-	if (rib->closed[key->family]) {
+	if (fib_closed(fib, &key->prefix)) {
 		return value == rib->kernel;
 	}
 	return value == rib_longest(rib, key);

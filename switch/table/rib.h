@@ -11,8 +11,8 @@
  * Full:    a route over `limit` is kept, but its prefix is NEXTHOP_KERNEL, and -ENOSPC is returned
  *          (a shorter route must not catch its traffic); a later resync with room brings it back.
  *          When not even that can be stored (a quarter over the limit, no memory, no fib node) the
- *          fib is closed: every address of that family and table is the kernel's until a resync
- *          found room for all.  rib_closed() tells.
+ *          fib is closed there: in the /16s that the prefix meets every address is the kernel's
+ *          until a resync found room for all.  rib_closed() tells.
  *          Tables come with their first route and stay.  Routes of one over RIB_TABLES_MAX are not
  *          kept (-ENOSPC): rib_table_unknown() is then true of it, and who would look there is to
  *          leave it to the kernel.
@@ -103,11 +103,11 @@ size_t rib_memory(const struct rib *rib);
 size_t rib_lookup_memory(const struct rib *rib);
 /* Routes in doubt: not 0 is a reason to resync the family when there is time. */
 size_t rib_doubts(const struct rib *rib, enum ip_family family);
-/* There are routes over the limit (of any family), or the family is closed. */
+/* There are routes over the limit (of any family), or a fib is closed somewhere. */
 bool rib_limited(const struct rib *rib, enum ip_family family);
 /* Some of the family are over the limit, and by now there is room. */
 bool rib_has_room(const struct rib *rib, enum ip_family family);
-/* The family's fibs, or one of them, are closed: everything goes to the kernel. */
+/* The family's fibs, or one of them, are closed somewhere (fib_closed()). */
 bool rib_closed(const struct rib *rib, enum ip_family family);
 
 /* A table that rib_fib() has nothing of may have routes all the same. */

@@ -183,7 +183,7 @@ int rib_apply(struct rib *rib, const struct prefix *prefix)
 		rib_set_absent(rib, &rib->route[at], err != 0);
 	}
 	if (err) {
-		rib_close(rib, prefix->family);
+		rib_close(rib, prefix);
 	}
 	return err;
 }

@@ -55,8 +55,9 @@ struct rib {
 	/* A route is marked when its round is the family's.  Routes of how many former rounds there
 	 * may be, because those were begun and not swept: */
 	uint8_t round[IP_FAMILIES], unswept[IP_FAMILIES];
-	bool lost[IP_FAMILIES]; /* a route could not be kept at all since the resync began */
-	bool closed[IP_FAMILIES];
+	bool lost[IP_FAMILIES];   /* a route could not be kept at all since the resync began */
+	bool closed[IP_FAMILIES]; /* somewhere, or everywhere: */
+	bool shut[IP_FAMILIES];
 	struct nexthops *nexthops;
 	uint32_t kernel; /* the index of NEXTHOP_KERNEL */
 };
@@ -84,10 +85,10 @@ int rib_chains_grow(struct rib *rib);
 uint32_t rib_choose(const struct rib *rib, const struct prefix *prefix);
 /* What it should say for the key's address, by asking for every length. */
 uint32_t rib_longest(const struct rib *rib, const struct rib_key *key);
-/* Write that to the fib. When there is no room the family is closed, and -errno returned. */
+/* Write that to the fib. When there is no room it is closed there, and -errno returned. */
 int rib_apply(struct rib *rib, const struct prefix *prefix);
-/* Every address of the family is the kernel's from now on. */
-void rib_close(struct rib *rib, unsigned family);
+/* What the prefix's table says near the prefix is the kernel's from now on. */
+void rib_close(struct rib *rib, const struct prefix *prefix);
 void rib_set_absent(struct rib *rib, struct route *route, bool absent);
 /* The routes within the limit are as many as may be. */
 bool rib_full(const struct rib *rib);

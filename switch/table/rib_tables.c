@@ -52,8 +52,8 @@ int rib_table_make(struct rib *rib, uint32_t id, enum ip_family family)
 		table = rib->table[at];
 		err = id == RIB_MAIN ? fib_create(&fib, family) : fib_create_small(&fib, family);
 		if (!err) {
-			if (rib->closed[family]) {
-				fib_close(fib, rib->kernel);
+			if (rib->shut[family]) {
+				fib_close(fib, &(struct ip_addr){0}, 0, rib->kernel);
 			}
 			table->fib[family] = fib;
 			rib->fib_count++;
@@ -76,14 +76,23 @@ void rib_tables_destroy(struct rib *rib)
 	}
 }
 
-void rib_close(struct rib *rib, unsigned family)
+void rib_close(struct rib *rib, const struct prefix *prefix)
+{
+	fib_close(rib->table[prefix->table]->fib[prefix->family], &prefix->addr, prefix->len,
+		  rib->kernel);
+	rib->closed[prefix->family] = true;
+	rib_changed(rib);
+}
+
+/* Every address of the family is the kernel's from now on. */
+static void shut(struct rib *rib, enum ip_family family)
 {
 	for (unsigned i = 0; i < rib->table_count; i++) {
 		if (rib->table[i]->fib[family]) {
-			fib_close(rib->table[i]->fib[family], rib->kernel);
+			fib_close(rib->table[i]->fib[family], &(struct ip_addr){0}, 0, rib->kernel);
 		}
 	}
-	rib->closed[family] = true;
+	rib->closed[family] = rib->shut[family] = true;
 	rib_changed(rib);
 }
 
@@ -94,7 +103,7 @@ void rib_tables_open(struct rib *rib, enum ip_family family)
 			fib_open(rib->table[i]->fib[family]);
 		}
 	}
-	rib->closed[family] = false;
+	rib->closed[family] = rib->shut[family] = false;
 	rib_changed(rib);
 }
 
@@ -119,7 +128,7 @@ void rib_object_delete(struct rib *rib, uint32_t id)
 void rib_device(struct rib *rib, enum ip_family family, uint32_t ifindex, bool dead)
 {
 	if (!nexthops_device(rib->nexthops, family, ifindex, dead)) {
-		rib_close(rib, family);
+		shut(rib, family);
 		rib->lost[family] = true;
 	}
 }

@@ -144,7 +144,7 @@ static void check_address(const struct routes *routes, enum ip_family family, un
 	const struct rib_route *best = NULL;
 	const struct nexthop *set;
 
-	if (fib != NULL && rib_closed(tables.rib, family)) {
+	if (fib != NULL && fib_closed(fib, &(struct ip_addr){.b = {addr[0], addr[1]}})) {
 		require(nexthops_at(rib_nexthops(tables.rib), value)->action == NEXTHOP_KERNEL,
 			"a closed fib is not the kernel's");
 		return;

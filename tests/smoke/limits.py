@@ -51,6 +51,25 @@ def routes():
 
 
 @test
+def far_more_routes():
+    """far more routes than fit: those that cannot even be kept are the kernel's, the others stay fast"""
+    for n in range(160):
+        sh("ip route add 10.%d.0.0/16 via 10.0.6.77 proto 99" % (n + 90))
+    settled("the mirror is live")
+    for n, way in ((90, "fast"), (249, "punt:route_kernel")):
+        sent = routed_frames(5, addr4(5), "10.%d.0.9" % n, 5)
+        check_routed(cross(5, sent, {6: 5}, way=way)[6], sent, 6)
+    sent = routed_frames(5, addr4(5), addr4(6), 5)
+    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+    sh("ip route flush table main proto 99")
+    settled("the mirror is live")
+    if MODE != "kernel":
+        wait_until("there is room again", lambda: verify() == "equal\n", 30)
+    sent = routed_frames(5, addr4(5), addr4(6), 5)
+    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+
+
+@test
 def macs():
     """more MACs than fit: unknown unicast is the kernel's, which knows them"""
     sh("%s fdb 200 p4" % ROUTES)

@@ -236,17 +236,37 @@ static void test_refuses_what_it_cannot_hold(void **state)
 	assert_int_equal(fib_delete(world->fib, &addr, 33, 0, 0), -EINVAL);
 }
 
-static void test_closed_answers_the_same_for_all(void **state)
+static void test_closed_answers_the_same_wherever_it_is(void **state)
 {
 	struct world *world = *state;
+	struct ip_addr near = ip4(10, 1, 1, 200), far = ip4(10, 2, 1, 1);
 
+	put(world, ip4(10, 0, 0, 0), 8, 2);
 	put(world, ip4(10, 1, 1, 0), 25, 3);
-	fib_close(world->fib, 7);
+	fib_close(world->fib, &near, 24, 7);
+	assert_true(fib_closed(world->fib, &near));
+	assert_false(fib_closed(world->fib, &far));
 	assert_int_equal(look(world, ip4(10, 1, 1, 1)), 7);
-	assert_int_equal(look(world, ip4(99, 1, 1, 1)), 7);
+	assert_int_equal(look(world, near), 7);
+	assert_int_equal(look(world, far), 2);
+	/* Across its border. */
+	put(world, ip4(10, 0, 0, 0), 8, 5);
+	put(world, ip4(10, 1, 0, 0), 16, 6);
+	assert_int_equal(look(world, near), 7);
+	assert_int_equal(look(world, far), 5);
+	/* All of it; again what is closed. */
+	fib_close(world->fib, &near, 0, 8);
+	assert_int_equal(look(world, ip4(99, 1, 1, 1)), 8);
+	assert_int_equal(look(world, near), 7);
 	put(world, ip4(10, 1, 1, 0), 25, 4);
 	assert_int_equal(look(world, ip4(10, 1, 1, 1)), 7);
 	fib_open(world->fib);
+	assert_false(fib_closed(world->fib, &near));
+	assert_int_equal(look(world, near), 6);
+	assert_int_equal(look(world, far), 5);
+	del(world, ip4(10, 1, 0, 0), 16, 8, 5);
+	del(world, ip4(10, 0, 0, 0), 8, 0, 0);
+	assert_int_equal(look(world, near), 0);
 	assert_int_equal(look(world, ip4(10, 1, 1, 1)), 4);
 	assert_int_equal(look(world, ip4(99, 1, 1, 1)), 0);
 }
@@ -502,7 +522,7 @@ int main(void)
 		TEST6(test_ipv6_host_route_through_every_node),
 		TEST6(test_ipv6_prefix_without_near_ones_takes_no_nodes_below_bit_40),
 		TEST4(test_refuses_what_it_cannot_hold),
-		TEST4(test_closed_answers_the_same_for_all),
+		TEST4(test_closed_answers_the_same_wherever_it_is),
 		TEST4(test_agrees_with_a_naive_table),
 		TEST6(test_agrees_with_a_naive_table),
 		TEST4(test_reader_never_sees_a_hole),

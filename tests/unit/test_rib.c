@@ -344,7 +344,7 @@ static void test_over_the_limit_a_prefix_is_the_kernels(void **state)
 	assert_int_equal(via4(*state, 100), 9);
 }
 
-static void test_past_all_room_the_family_is_closed(void **state)
+static void test_past_all_room_what_is_near_is_the_kernels(void **state)
 {
 	struct rib_route route;
 	unsigned i;
@@ -354,9 +354,19 @@ static void test_past_all_room_the_family_is_closed(void **state)
 		route = route4(i, 16, 2);
 		rib_set(*state, &route, RIB_BESIDE);
 	}
-	assert_int_equal(via4(*state, 0), -2);
-	assert_int_equal(via4(*state, 200), -2);
+	assert_int_equal(via4(*state, i - 1), -2);
+	assert_int_equal(via4(*state, 0), 2);
+	assert_int_equal(via4(*state, 200), -1);
 	assert_false(rib_closed(*state, IP_V6));
+	/* More of these close more; one that would fit there now does not open it. */
+	route = route4(150, 24, 2);
+	assert_int_equal(rib_set(*state, &route, RIB_BESIDE), -ENOSPC);
+	assert_int_equal(via4(*state, 150), -2);
+	del(*state, route4(1, 16, 2));
+	route = route4(i - 1, 16, 2);
+	rib_set(*state, &route, RIB_BESIDE);
+	assert_int_equal(via4(*state, i - 1), -2);
+	assert_int_equal(via4(*state, 1), -1);
 	rib_resync_begin(*state, IP_V4);
 	set(*state, route4(0, 16, 2), RIB_BESIDE);
 	swept(*state, IP_V4);
@@ -434,7 +444,7 @@ int main(void)
 		TEST(test_resync_interrupted_often_still_sweeps),
 		TEST(test_equal_ribs_have_the_same_routes_and_fibs_that_agree),
 		TEST(test_over_the_limit_a_prefix_is_the_kernels),
-		TEST(test_past_all_room_the_family_is_closed),
+		TEST(test_past_all_room_what_is_near_is_the_kernels),
 		TEST(test_refuses_malformed_routes),
 		TEST(test_each_tells_what_is_done_with_the_prefix),
 		TEST(test_nexthops_are_given_back),
