@@ -378,7 +378,9 @@ class Config:
             ("ipv4/conf/%s/src_valid_mark", (1,)), ("ipv4/conf/%s/send_redirects", (1,)),
             ("ipv4/ip_forward_use_pmtu%.0s", (1,)), ("ipv4/ip_forward_update_priority%.0s", (0,)),
             ("ipv6/conf/%s/mtu", (1280, 1400)), ("ipv4/conf/%s/medium_id", (1,)),
-            ("ipv4/fib_multipath_hash_policy%.0s", (1, 2)), ("ipv4/ip_default_ttl%.0s", (33,)),
+            # Not 1: the kernel takes a hash that the sender's choice of a TX queue left with the frame,
+            # which XDP does not see (smoke/routing.py).
+            ("ipv4/fib_multipath_hash_policy%.0s", (2, 3)), ("ipv4/ip_default_ttl%.0s", (33,)),
             ("ipv6/conf/%s/accept_source_route", (1,)), ("ipv6/conf/%s/hop_limit", (33,))))
         self.tags.add(key.split("/")[-1].replace("%.0s", ""))
         return "sysctl -q -w net/%s=%d" % (key % l3.name, rng.choice(values))
