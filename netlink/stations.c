@@ -40,10 +40,18 @@ void stations_entry(struct mirror *mirror, const struct nl_neigh *nl, bool delet
 	if (nl->master == 0 || !nl->has_mac) {
 		return;
 	}
+	/* Its own addresses are announced before a new bridge is (br_dev_newlink()), when nobody
+	 * knows yet whether it filters. */
+	if (bridge == NULL || bridge->nl.ifindex == 0) {
+		if (!deleted) {
+			sync_want(mirror, SYNC_BIT(SYNC_FDB));
+		}
+		return;
+	}
 	/* A bridge that does not filter looks only at VLAN 0, one that does never
 	 * (br_handle_frame_finish(), __allowed_ingress()). */
-	if (bridge == NULL || bridge->nl.bridge.vlan_filtering != (nl->vlan != 0)) {
-		if (bridge != NULL && nl->vlan != 0 && !deleted) {
+	if (bridge->nl.bridge.vlan_filtering != (nl->vlan != 0)) {
+		if (nl->vlan != 0 && !deleted) {
 			unwanted(mirror, nl);
 		}
 		return;

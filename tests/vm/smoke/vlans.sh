@@ -37,6 +37,17 @@ in_no_vlan() {
 	! bridge fdb show br br0 | grep -v permanent | grep -q "$1.* vlan "
 }
 
+# The bridge's own MAC is announced before the bridge is.
+born_filtering() {
+	with_shuntd || return 0
+	ip link add name br7 address 02:00:00:00:02:07 type bridge vlan_filtering 1 stp_state 0
+	ip link set br7 up
+	sleep 1
+	same "$("$SHUNT" mirror --verify)" equal 'the mirror'
+	"$SHUNT" fdb 02:00:00:00:02:07 | grep -q 'vlan 1 ' || die "br7: $("$SHUNT" fdb 02:00:00:00:02:07)"
+	ip link del br7
+}
+
 # Everyone untagged in VLAN 1 (the default PVID).
 filtering_on() {
 	ip link set br0 type bridge vlan_filtering 1
@@ -184,6 +195,7 @@ filtering_off() {
 }
 
 t 'without filtering stations are known in no VLAN' no_vlan
+t 'a bridge that filters from the start is known whole' born_filtering
 t 'filtering with everyone in VLAN 1' filtering_on
 t 'frames stay among the members of their VLAN' membership
 t 'PVID and untagged egress, moved from VLAN to VLAN' pvid
