@@ -115,6 +115,15 @@ def asks(frame):
         ethertype == 0x86DD and frame[at + 6:at + 7] == b"\x3a" and frame[at + 40:at + 41] == b"\x87"
 
 
+def gives_up(frame):
+    """Does the switch say that a neighbour did not answer?"""
+    at, ethertype = strip(frame)
+    if frame[6:10] != SWITCH_MACS:
+        return False
+    return ethertype == 0x0800 and frame[at + 9] == 1 and frame[at + 20:at + 22] == b"\3\1" or \
+        ethertype == 0x86DD and frame[at + 6] == 58 and frame[at + 40:at + 42] == b"\1\3"
+
+
 class Responder:
     """Answers ARP and neighbour solicitations of the switch for what is behind a host."""
 
