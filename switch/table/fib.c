@@ -99,6 +99,12 @@ static inline bool tail_at(unsigned base)
 	return base >= TAIL_BASE;
 }
 
+/* What leads to a node just built, with `base` bits above it, or to a tail. */
+static inline uint32_t child_word(uint32_t node, unsigned base)
+{
+	return FIB_CHILD | (tail_at(base) ? TAIL : 0) | node;
+}
+
 /* Address bits that the entries of a node decide, which has `base` bits above it. */
 static inline unsigned node_bits(unsigned base)
 {
@@ -315,7 +321,7 @@ static void rewrite_level(struct trie *trie, const struct level *level, unsigned
 static int build(struct trie *trie, const struct level *top, const struct ip_addr *prefix,
 		 unsigned len, uint32_t value, uint32_t *out)
 {
-	uint32_t node[BUILD_MAX] = {0}, inherited = *level_word(trie, top), word = 0;
+	uint32_t node[BUILD_MAX] = {0}, inherited = *level_word(trie, top);
 	unsigned count = 0, base = top->base + top->bits;
 	struct level level = *top;
 
@@ -333,7 +339,7 @@ static int build(struct trie *trie, const struct level *top, const struct ip_add
 			break;
 		}
 	}
-	*out = FIB_CHILD | node[0] | (tail_at(base) ? TAIL : 0);
+	*out = child_word(node[0], base);
 	for (unsigned i = 0; i < count; i++, base += BIG_BITS) {
 		uint32_t *words = node_words(trie, node[i]);
 
@@ -346,8 +352,7 @@ static int build(struct trie *trie, const struct level *top, const struct ip_add
 			words[j] = inherited;
 		}
 		if (i + 1 < count) {
-			word = FIB_CHILD | node[i + 1];
-			words[level.index] = word | (tail_at(base + BIG_BITS) ? TAIL : 0);
+			words[level.index] = child_word(node[i + 1], base + BIG_BITS);
 			*node_meta(trie, node[i]) = 1;
 		} else {
 			rewrite_level(trie, &level, len, 0, leaf(len, value));
