@@ -29,6 +29,11 @@ def verify():
     return done.stdout
 
 
+def routed_to(dst, way="fast"):
+    sent = routed_frames(5, addr4(5), dst, 5)
+    check_routed(cross(5, sent, {6: 5}, way=way)[6], sent, 6)
+
+
 @test
 def routes():
     """more routes than fit: those over the limit are the kernel's, the others stay fast"""
@@ -37,10 +42,8 @@ def routes():
     settled("the mirror is live")
     # The first came while there was room.
     for n, way in ((0, "fast"), (109, "punt:route_kernel")):
-        sent = routed_frames(5, addr4(5), "10.97.%d.9" % n, 5)
-        check_routed(cross(5, sent, {6: 5}, way=way)[6], sent, 6)
-    sent = routed_frames(5, addr4(5), addr4(6), 5)
-    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+        routed_to("10.97.%d.9" % n, way)
+    routed_to(addr4(6))
     if MODE != "kernel":
         same(said("route"), 1, "times that it was said")
         same("limit" in verify(), True, "verify names the limit")
@@ -57,16 +60,13 @@ def far_more_routes():
         sh("ip route add 10.%d.0.0/16 via 10.0.6.77 proto 99" % (n + 90))
     settled("the mirror is live")
     for n, way in ((90, "fast"), (249, "punt:route_kernel")):
-        sent = routed_frames(5, addr4(5), "10.%d.0.9" % n, 5)
-        check_routed(cross(5, sent, {6: 5}, way=way)[6], sent, 6)
-    sent = routed_frames(5, addr4(5), addr4(6), 5)
-    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+        routed_to("10.%d.0.9" % n, way)
+    routed_to(addr4(6))
     sh("ip route flush table main proto 99")
     settled("the mirror is live")
     if MODE != "kernel":
         wait_until("there is room again", lambda: verify() == "equal\n", 30)
-    sent = routed_frames(5, addr4(5), addr4(6), 5)
-    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+    routed_to(addr4(6))
 
 
 @test
@@ -98,8 +98,7 @@ def neighbours():
     sh("%s neigh 200 p6" % ROUTES)
     settled("the mirror is live")
     cross(5, routed_frames(5, addr4(5), "172.16.0.201", 5), {6: 5}, way="punt:no_neigh")
-    sent = routed_frames(5, addr4(5), addr4(6), 5)
-    check_routed(cross(5, sent, {6: 5})[6], sent, 6)
+    routed_to(addr4(6))
     if MODE != "kernel":
         same(said("neighbour"), 1, "times that it was said")
 
